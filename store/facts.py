@@ -1,0 +1,186 @@
+"""What was read of a store, as data.
+
+Nothing here opens a file, and nothing here decides: facts are what the layouts give and what policies and
+passes take.
+Times are seconds since the epoch as floats, sizes are bytes, paths are relative to the root they name.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+
+class State(StrEnum):
+    """What a session's own files and the evidence around them say about it."""
+
+    LIVE = "live"
+    COMPLETE = "complete"
+    RECOVERED = "recovered"
+    CRASHED = "crashed"
+    CORRUPT = "corrupt"
+    UNKNOWN = "unknown"
+
+
+class Owner(StrEnum):
+    """What is known of the process that a lock or a state file speaks for."""
+
+    HOLDS = "holds"
+    GONE = "gone"
+    UNKNOWN = "unknown"
+
+
+class Fingerprint(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Which file was read, and in which condition.
+
+    The change time is part of it because a user can set the modification time back, but not that one.
+    """
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+    def same_file(self, other: "Fingerprint") -> bool:
+        """Whether both name one inode; while a descriptor to it is open this is proof, else a hint."""
+        return self.inode == other.inode and self.device == other.device
+
+    def same_content(self, other: "Fingerprint") -> bool:
+        """Whether nothing was written between the two; a rename or a link in between does not matter."""
+        return (
+            self.inode == other.inode
+            and self.size == other.size
+            and self.mtime_ns == other.mtime_ns
+            and self.device == other.device
+        )
+
+
+class Member(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One file of a session: the root it lies under, its path below that root, and its fingerprint."""
+
+    root: str
+    path: str
+    fingerprint: Fingerprint
+
+
+class Session(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One recorded run, with all files that carry its id, the one that names it first.
+
+    ``None`` means that the fact could not be read, or not without reading the whole session.
+    """
+
+    store: str
+    kind: str
+    id: str
+    state: State
+    evidence: str
+    members: tuple[Member, ...]
+    bytes: int
+    last_changed: float
+    name: str | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    last_record_at: float | None = None
+    has_footer: bool = False
+    records: int | None = None
+    empty: bool | None = None
+    project: str | None = None
+    tags: tuple[str, ...] | None = None
+
+    @property
+    def path(self) -> str:
+        return self.members[0].path
+
+    @property
+    def ended(self) -> float:
+        """When the session ended by its own records, which is what retention counts from.
+
+        The last record's time stands in for a missing footer, and the modification time for unreadable
+        records.
+        """
+        if self.ended_at is not None:
+            return self.ended_at
+        if self.last_record_at is not None:
+            return self.last_record_at
+        return self.last_changed
+
+
+class Lock(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A lock, state or pending file of a recorder, and what is known of its owner.
+
+    ``session`` is the session it points at, if that is in the store.
+    ``guard`` is the lock that its owner takes while changing it: whoever removes it must hold that one too.
+    ``order`` places files that belong together: lower ones are removed first, as their owner does it.
+    """
+
+    store: str
+    kind: str
+    id: str
+    what: str
+    owner: Owner
+    evidence: str
+    members: tuple[Member, ...]
+    bytes: int
+    last_changed: float
+    session: str | None = None
+    guard: Member | None = None
+    order: int = 0
+
+
+class Leftover(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Litter that a layout recognises by name and place: what it is, and the session it was made for."""
+
+    store: str
+    kind: str
+    id: str
+    what: str
+    members: tuple[Member, ...]
+    bytes: int
+    last_changed: float
+    session: str | None = None
+
+
+class Problem(msgspec.Struct, frozen=True, gc=False):
+    """Something in a store that is left alone, and why: what was expected, what was found, what to do.
+
+    ``path`` is printable. ``grave`` problems need a person; the others are only worth knowing.
+    """
+
+    store: str
+    path: str
+    text: str
+    grave: bool = False
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A store as it is addressed: its name in the policy, its kind, and its absolute roots by label.
+
+    The first root is the one that holds the sessions, and our own ``.maint`` folder.
+    """
+
+    name: str
+    kind: str
+    roots: Mapping[str, str]
+
+    @property
+    def path(self) -> str:
+        return next(iter(self.roots.values()))
+
+    def absolute(self, member: Member) -> str:
+        """Where a member lies, for people to read."""
+        return f"{self.roots[member.root]}/{member.path}"
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """What a layout found by listing: entries still to be read, and everything that is no session.
+
+    ``context`` is the layout's own (a recorder's state, an index): it travels to the workers with the entries.
+    """
+
+    entries: list[str]
+    context: Any
+    locks: list[Lock] = []
+    leftovers: list[Leftover] = []
+    problems: list[Problem] = []

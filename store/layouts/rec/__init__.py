@@ -1,0 +1,198 @@
+"""The stores of rec (crate rec-cli, checked against 0.2.0): one NDJSON file a session.
+
+Layout of the files, in rec's own words:
+
+- ``<data>/rec/sessions/<uuid>.ndjson``: header, commands, footer; the human name stands in the header only;
+- ``<state>/rec/recording.lock``, ``recording.json``, ``pending.json``: the one recording that may be going on;
+- ``<data>/rec/aliases.json``: beside the sessions folder;
+- ``<uuid>.ndjson.tmp`` and ``.bak``: left by a save or a rename that was interrupted.
+
+rec documents ``storage_path`` and ``REC_STORAGE_PATH`` but never reads them: the store does not move, and
+neither setting is honoured here.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from store import edges, opening
+from store.facts import Leftover, Listing, Member, Place, Problem, Session, State
+from store.layout import Layout, Mend, Moment, Specimen
+from store.layouts.rec import specimens
+from store.layouts.rec.mend import RecMend
+from store.layouts.rec.reading import ENTRY, SUFFIX, read_ends, read_sessions
+from store.layouts.rec.records import Command, Footer, Header, decode
+from store.layouts.rec.recorder import read_recorder
+from store.names import printable
+
+_UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_LEFTOVER = re.compile(rf"({_UUID})\.ndjson\.(tmp|bak)")
+_WHAT = {"tmp": "temp file of an interrupted save", "bak": "backup of an interrupted rename, tag or edit"}
+
+
+class RecLayout(Layout):
+    kind: ClassVar[str] = "rec"
+    paths: ClassVar[Mapping[str, str]] = {
+        "path": "The folder with the session files (*.ndjson).",
+        "state": "The folder with recording.lock and recording.json; guessed from the path when left out.",
+    }
+
+    def default_roots(self, env: Mapping[str, str], home: str, platform: str) -> Mapping[str, str]:
+        if platform == "darwin":
+            data = f"{home}/Library/Application Support/rec"
+            return _with_data(f"{data}/sessions", f"{data}/state")
+        data = _xdg(env, "XDG_DATA_HOME", f"{home}/.local/share")
+        state = _xdg(env, "XDG_STATE_HOME", f"{home}/.local/state")
+        return _with_data(f"{data}/rec/sessions", f"{state}/rec")
+
+    def roots(self, paths: Mapping[str, str], env: Mapping[str, str], home: str) -> Mapping[str, str]:
+        sessions = paths["path"].rstrip("/") or "/"
+        return _with_data(sessions, paths.get("state") or _guess_state(sessions, env, home))
+
+    def discover(self, place: Place, moment: Moment) -> Listing:
+        folder = opening.open_folder(place.path)
+        try:
+            names = os.listdir(folder)
+            entries: list[str] = []
+            leftovers: list[Leftover] = []
+            problems: list[Problem] = []
+            for name in names:
+                if name.endswith(SUFFIX):
+                    if ENTRY.fullmatch(name):
+                        entries.append(name)
+                    else:
+                        text = "its name cannot be one of rec's session files; left alone"
+                        problems.append(Problem(place.name, printable(name), text))
+                elif (match := _LEFTOVER.fullmatch(name)) is not None:
+                    match _leftover(place, folder, name, match[1], match[2]):
+                        case Problem() as problem:
+                            problems.append(problem)
+                        case Leftover() as leftover:
+                            leftovers.append(leftover)
+                        case None:
+                            pass  # gone since it was listed: the save went through
+        finally:
+            os.close(folder)
+        entries.sort()
+        leftovers += _alias_leftover(place)
+        recorder, locks, more = read_recorder(place, moment, set(entries))
+        return Listing(entries, recorder, locks, sorted(leftovers, key=lambda found: found.id), problems + more)
+
+    def read(self, place: Place, context: Any, entries: list[str]) -> Iterator[Session | Problem]:
+        return read_sessions(place, context, entries)
+
+    def mend(self, session: str, name: str | None, changed: float) -> Mend:
+        return RecMend(name, changed)
+
+    def session_of(self, root: str, path: str) -> str | None:
+        return path[: -len(SUFFIX)] if root == "sessions" and ENTRY.fullmatch(path) else None
+
+    def describe(self, record: bytes) -> str | None:
+        match decode(record):
+            case Header(name=name):
+                return f"header   {printable(name)}"
+            case Command(command=text, exit_code=code):
+                return f"{'' if code is None else code!s:>7}  {printable(text)}"
+            case Footer(status=status, command_count=count):
+                return f"footer   {printable(status)}, {count} commands"
+            case _:
+                return f"no record of rec's: {printable(record[:80].decode(errors='replace'))}"
+
+    def specimens(self, now: float) -> tuple[Specimen, ...]:
+        return specimens.build(now)
+
+
+def _with_data(sessions: str, state: str | None) -> Mapping[str, str]:
+    """The roots by label; ``data`` is the parent of the sessions folder, where the aliases are."""
+    roots = {"sessions": sessions, "data": os.path.dirname(sessions)}
+    return roots if state is None else roots | {"state": state}
+
+
+def _xdg(env: Mapping[str, str], key: str, default: str) -> str:
+    """An XDG folder; the variables count only when they are absolute, as the crate that rec uses has it."""
+    value = env.get(key, "")
+    return value.rstrip("/") or "/" if value.startswith("/") else default
+
+
+def _guess_state(sessions: str, env: Mapping[str, str], home: str) -> str | None:
+    """The state folder of a sessions folder named without one, where rec's own rules give it away.
+
+    Either rec's default store is meant, or one laid out like it under another home, or one as macOS has it.
+    """
+    data = _xdg(env, "XDG_DATA_HOME", f"{home}/.local/share")
+    if sessions == f"{data}/rec/sessions":
+        return f"{_xdg(env, 'XDG_STATE_HOME', f'{home}/.local/state')}/rec"
+    if sessions.endswith("/.local/share/rec/sessions"):
+        return sessions.removesuffix("/share/rec/sessions") + "/state/rec"
+    if sessions.endswith("/Library/Application Support/rec/sessions"):
+        return sessions.removesuffix("/sessions") + "/state"
+    beside = f"{os.path.dirname(sessions)}/state"
+    return beside if os.path.isdir(beside) else None
+
+
+def _leftover(place: Place, folder: int, name: str, session: str, suffix: str) -> Leftover | Problem | None:
+    try:
+        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    refusal = opening.refuse_reason(found, os.fstat(folder))
+    if refusal is not None:
+        return Problem(place.name, printable(name), f"expected a file of rec's, found {refusal}; left alone")
+    if suffix == "bak" and not _is_healthy(folder, f"{session}{SUFFIX}"):
+        text = f"the backup is kept, because its session {session} is damaged: compare the two and remove one"
+        return Problem(place.name, printable(name), text)
+    return Leftover(
+        store=place.name,
+        kind=place.kind,
+        id=name,
+        what=_WHAT[suffix],
+        members=(Member("sessions", name, opening.fingerprint(found)),),
+        bytes=found.st_size,
+        last_changed=found.st_mtime,
+        session=session,
+    )
+
+
+def _is_healthy(folder: int, entry: str) -> bool:
+    """Whether a session is whole, or gone because its owner deleted it: then its backup serves nobody."""
+    try:
+        fd = opening.open_session(folder, entry)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    try:
+        ends = read_ends(edges.read_edges(fd, os.fstat(fd).st_size))
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return ends.state in (State.COMPLETE, State.RECOVERED)
+
+
+def _alias_leftover(place: Place) -> list[Leftover]:
+    """The temp file of an interrupted save of the aliases, beside the sessions folder."""
+    name = "aliases.json.tmp"
+    root = place.roots.get("data")
+    try:
+        found = os.stat(f"{root}/{name}", follow_symlinks=False)
+        around = os.stat(root or "/")
+    except OSError:
+        return []
+    if opening.refuse_reason(found, around) is not None:
+        return []
+    return [
+        Leftover(
+            store=place.name,
+            kind=place.kind,
+            id=name,
+            what="temp file of an interrupted save of the aliases",
+            members=(Member("data", name, opening.fingerprint(found)),),
+            bytes=found.st_size,
+            last_changed=found.st_mtime,
+        )
+    ]
+
+
+LAYOUT = RecLayout()

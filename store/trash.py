@@ -1,0 +1,67 @@
+"""What waits in the trash and among the backups of a store, found by its names.
+
+The place of a file in our folders says which run put it there and where it was: nothing else is needed to bring
+it back, not even the journal.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+
+import msgspec
+
+from store import names, opening
+from store.facts import Fingerprint
+from store.opening import RootFds
+
+
+class Trashed(msgspec.Struct, frozen=True):
+    """One file in the trash (or, with ``backup``, the old self of a changed session).
+
+    ``home`` is the root in whose folder it lies now, at ``kept``; it came from ``path`` below ``root``.
+    """
+
+    home: str
+    kept: str
+    backup: bool
+    run: str
+    root: str
+    path: str
+    fingerprint: Fingerprint
+
+    @property
+    def since(self) -> float:
+        """When its time here began: with its run, or later if somebody has written to it since."""
+        return max(names.run_time(self.run), self.fingerprint.mtime_ns / 1e9)
+
+
+def list_trash(roots: RootFds, labels: list[str], run: str | None = None) -> Iterator[Trashed]:
+    """All that waits in the store, or what one run left there, in the order of runs and names.
+
+    What does not bear our names is passed over; folders that cannot be read raise OSError.
+    """
+    homes = dict.fromkeys(roots.home(label) for label in labels)
+    for home in homes:
+        for top, backup in ((names.TRASH, False), (names.BACKUP, True)):
+            with suppress(FileNotFoundError):
+                for kept, found in _files_below(roots[home], top if run is None else f"{top}/{run}"):
+                    parsed = names.parse_backup_path(kept) if backup else names.parse_trash_path(kept)
+                    if parsed is not None:
+                        print_of = opening.fingerprint(found)
+                        yield Trashed(home, kept, backup, parsed.run, parsed.root, parsed.path, print_of)
+
+
+def _files_below(root: int, relative: str) -> Iterator[tuple[str, os.stat_result]]:
+    """All plain files below a folder of ours, in order, without following links."""
+    fd = opening.open_below(root, relative, opening.FOLDER_FLAGS)
+    try:
+        for name in sorted(os.listdir(fd)):
+            path = f"{relative}/{name}"
+            found = os.stat(name, dir_fd=fd, follow_symlinks=False)
+            if stat.S_ISDIR(found.st_mode):
+                yield from _files_below(root, path)
+            elif stat.S_ISREG(found.st_mode):
+                yield path, found
+    finally:
+        os.close(fd)

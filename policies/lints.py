@@ -1,0 +1,199 @@
+"""What is allowed in a policy and probably not meant. A lint never stops a run."""
+
+import posixpath
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+from itertools import combinations
+from typing import Any
+
+from policies import tree
+from policies.durations import Duration
+from policies.keep import Keep
+from policies.mistakes import Mistake, shown
+from policies.model import Limits, StoreSpec
+from policies.options import PassOptions
+from policies.scope import Placed
+from policies.selectors import AllOf, AnyOf, Not, Selector, Term, conjuncts
+from store.facts import State
+
+
+def lint(
+    source: tree.Source,
+    stores: Iterable[Placed[StoreSpec]],
+    protect: Iterable[Placed[Selector]],
+    passes: Iterable[Placed[PassOptions]],
+    limits: Limits,
+    exists: Callable[[str], bool] | None,
+) -> tuple[Mistake, ...]:
+    """All lints of a sound policy, sorted by position; without ``exists`` no path is looked at."""
+    stores, passes = tuple(stores), tuple(passes)
+    found = [
+        *_overlapping(source, stores),
+        *_below_min_idle(source, passes, limits),
+        *_shadowed(source, passes),
+        *_odd_texts(source, protect, passes),
+    ]
+    if exists is not None:
+        found += _missing(source, stores, exists)
+    return tuple(sorted(found))
+
+
+def _missing(
+    source: tree.Source, stores: tuple[Placed[StoreSpec], ...], exists: Callable[[str], bool]
+) -> Iterable[Mistake]:
+    for store in stores:
+        for key, path in store.value.paths.items():
+            if not exists(path):
+                yield source.mistake(
+                    _under(store, key), f"{shown(path)} does not exist", "is it spelled right?"
+                )
+
+
+def _overlapping(source: tree.Source, stores: tuple[Placed[StoreSpec], ...]) -> Iterable[Mistake]:
+    for one, two in combinations(stores, 2):
+        if not one.value.paths and not two.value.paths and one.value.kind == two.value.kind:
+            yield source.mistake(
+                two.owner,
+                f"the stores `{one.value.name}` and `{two.value.name}` are both the default roots of "
+                f"`{one.value.kind}`",
+                "give one of them a `path`, or remove it",
+            )
+        for key, path in two.value.paths.items():
+            for other in one.value.paths.values():
+                relation = _relation(path, other)
+                if relation is not None:
+                    yield source.mistake(
+                        _under(two, key),
+                        f"{shown(path)} is {relation} {shown(other)} of the store `{one.value.name}`",
+                        "every session should belong to one store",
+                    )
+
+
+def _relation(path: str, other: str) -> str | None:
+    one, two = posixpath.normpath(path), posixpath.normpath(other)
+    if one == two:
+        return "the same as"
+    if one.startswith(two + "/"):
+        return "inside"
+    return "around" if two.startswith(one + "/") else None
+
+
+def _below_min_idle(
+    source: tree.Source, passes: tuple[Placed[PassOptions], ...], limits: Limits
+) -> Iterable[Mistake]:
+    for each in passes:
+        for name, value in _options(each.value).items():
+            below = isinstance(value, Duration) and not limits.min_idle.surely_within(value)
+            if isinstance(value, Duration) and below and value.surely_within(limits.min_idle):
+                yield source.mistake(
+                    _under(each, name),
+                    f"`{name}: {value}` is below `limits.min_idle`, which is {limits.min_idle}",
+                    f"nothing that changed within {limits.min_idle} is touched, whatever a pass says",
+                )
+
+
+def _shadowed(source: tree.Source, passes: tuple[Placed[PassOptions], ...]) -> Iterable[Mistake]:
+    for index, later in enumerate(passes):
+        for earlier in passes[:index]:
+            if _claims_all_of(earlier.value, later.value):
+                yield source.mistake(
+                    later.owner,
+                    f"this `{later.value.pass_name}` can never claim anything: the one in line "
+                    f"{earlier.owner.line} claims it all",
+                    "put the narrower one first, or remove it",
+                )
+                break
+
+
+def _claims_all_of(earlier: PassOptions, later: PassOptions) -> bool:
+    """Whether the earlier pass surely claims whatever the later one would."""
+    if earlier.pass_name != later.pass_name:
+        return False
+    if earlier.stores is not None and not (later.stores and set(later.stores) <= set(earlier.stores)):
+        return False
+    if not _selects_all_of(earlier.where, later.where):
+        return False
+    wanted = _options(later)
+    return all(_is_no_narrower(value, wanted[name]) for name, value in _options(earlier).items())
+
+
+def _selects_all_of(earlier: Selector | None, later: Selector | None) -> bool:
+    if earlier == later:
+        return True
+    if later is not None and any(
+        later.names_state(state) and not (earlier is not None and earlier.names_state(state))
+        for state in State
+    ):
+        # A pass leaves some states alone unless they are named.
+        return False
+    needed = conjuncts(earlier) if earlier is not None else frozenset()
+    given = conjuncts(later) if later is not None else frozenset()
+    return needed <= given
+
+
+def _is_no_narrower(earlier: Any, later: Any) -> bool:
+    """Whether an option of the earlier pass leaves it at least what it leaves the later one."""
+    if earlier is None or earlier == later:
+        return True
+    if isinstance(earlier, Duration) and isinstance(later, Duration):
+        return earlier.surely_within(later)
+    # What is kept is claimed too, and grouping only decides what is kept.
+    return isinstance(earlier, Keep | tuple)
+
+
+def _options(options: PassOptions) -> dict[str, Any]:
+    common = {each.name for each in fields(PassOptions)}
+    return {each.name: getattr(options, each.name) for each in fields(options) if each.name not in common}
+
+
+def _odd_texts(
+    source: tree.Source, protect: Iterable[Placed[Selector]], passes: tuple[Placed[PassOptions], ...]
+) -> Iterable[Mistake]:
+    """Texts that compare as nobody would expect: wildcards in tags, projects that are no whole path."""
+    selections = [(each.node, each.value) for each in protect]
+    selections += [
+        (_under(each, "where"), each.value.where) for each in passes if each.value.where is not None
+    ]
+    for node, selector in selections:
+        for term in _terms(selector):
+            for text in term.value if isinstance(term.value, tuple) else ():
+                if term.key == "tags" and any(sign in text for sign in "*?["):
+                    message = f"the tag {shown(text)} is compared as it is written"
+                    yield source.mistake(_where_is(node, text), message, "tags take no wildcards")
+                elif term.key == "project" and (
+                    not text.startswith(("/", "*", "?", "[")) or text.endswith("/")
+                ):
+                    message = f"no project matches {shown(text)}: a project is a whole path without a `/` at its end"
+                    yield source.mistake(_where_is(node, text), message, f"write `*/{text.strip('/')}`")
+
+
+def _terms(selector: Selector) -> Iterable[Term]:
+    match selector:
+        case Term():
+            yield selector
+        case Not(part):
+            yield from _terms(part)
+        case AllOf(parts) | AnyOf(parts):
+            for part in parts:
+                yield from _terms(part)
+        case _:
+            pass
+
+
+def _where_is(node: tree.Node, text: str) -> tree.Node:
+    """The scalar below the node that has the text."""
+    match node:
+        case tree.Scalar():
+            return node
+        case tree.Sequence(items=below):
+            pass
+        case tree.Mapping(entries=entries):
+            below = tuple(value for _, value in entries)
+    found = (_where_is(each, text) for each in below)
+    return next((each for each in found if isinstance(each, tree.Scalar) and each.text == text), node)
+
+
+def _under(placed: Placed[Any], key: str) -> tree.Node:
+    """The node of an option, or of its owner where the option was not written."""
+    found = placed.node.get(key) if isinstance(placed.node, tree.Mapping) else None
+    return found if found is not None else placed.owner

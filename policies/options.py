@@ -1,0 +1,38 @@
+"""What a pass declares of itself to become part of the policy language.
+
+A pass subclasses `PassOptions`, with one field an option; the types of the fields decide what may be written.
+"""
+
+# ruff: noqa: RUF009  option() is field() with a doc
+
+from dataclasses import MISSING, dataclass, field
+from typing import Any
+
+from policies.selectors import Selector
+from policies.words import Place
+
+
+def option(doc: str, *, default: Any = MISSING) -> Any:
+    """A field of the policy language: what it does, and its default if it may be left out.
+
+    The type of the field must be one of: `Duration`, `Size`, `int` (a positive count), `str`, a ``Literal`` of
+    strings, `Keep`, `Selector`, `NameTemplate`, ``Glob``, a ``tuple[X, ...]`` of these, or ``X | None``.
+    """
+    return field(default=default, metadata={"doc": doc})
+
+
+@dataclass(frozen=True, kw_only=True)
+class PassOptions:
+    """The options of one pass as a policy gives them.
+
+    ``where`` is None where the policy says nothing: what that means is the pass's own decision.
+    ``stores`` is None for all of them.
+    ``pass_name`` is set by the loader.
+    A ``__post_init__`` may raise ValueError to refuse options that do not go together.
+    """
+
+    pass_name: str = ""
+    where: Selector | None = option("Which sessions; `all` for every one.", default=None)
+    stores: tuple[Place, ...] | None = option(
+        "The stores of this policy to work on; all by default.", default=None
+    )

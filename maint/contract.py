@@ -1,0 +1,75 @@
+"""What a pass is: facts, options and the time in, a verdict with its reason out.
+
+A pass opens no file, starts nothing and reads no clock; so it is tested by value, and cannot get locking, backup
+or durability wrong.
+Each pass is one module in ``maint/passes`` with a constant ``PASS``; its options become part of the policy
+language by being there.
+"""
+
+import importlib
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from typing import Any, ClassVar, NamedTuple, TypeVar
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from maint import passes
+from maint.verdicts import Act, Kept, Verdict
+from policies import PassOptions
+from store.facts import Leftover, Lock, Session
+
+Subject = TypeVar("Subject", Session, Lock, Leftover)
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """The moment for which is planned, and the zone in which calendars and names are meant."""
+
+    now: float
+    zone: ZoneInfo
+
+
+class Candidate(NamedTuple):
+    """A session in a comparison: what retention needs of it, and no more, because all of them are held at once."""
+
+    key: str
+    time: float
+    bytes: int
+    old: bool
+    name: str | None
+    tags: tuple[str, ...] | None
+
+
+class Pass(ABC):
+    """One kind of maintenance."""
+
+    name: ClassVar[str]
+    subject: ClassVar[type[Session] | type[Lock] | type[Leftover]]
+    options_type: ClassVar[type[PassOptions]]
+    judges_liveness: ClassVar[bool] = False
+    """Whether its ``idle_for`` says how long a recorder may be silent and still count as living."""
+
+    @abstractmethod
+    def bind(self, options: Any, setting: Setting) -> Callable[[Any], Verdict]:
+        """The verdict function for these options at this moment; it is called once a subject, so it is fast.
+
+        It never sees what is protected, nor what ``where`` and ``stores`` exclude.
+        """
+
+    def compare(
+        self, options: Any, setting: Setting, group: Iterable[Candidate]
+    ) -> Mapping[str, Act | Kept]:
+        """The verdicts, by key, of all old enough candidates of one group; for passes that answer `Compare`."""
+        raise TypeError(f"pass {self.name} compares nothing")
+
+
+@cache
+def known_passes() -> Mapping[str, Pass]:
+    """All passes by name."""
+    found = [
+        importlib.import_module(f"{passes.__name__}.{module.name}").PASS
+        for module in pkgutil.iter_modules(passes.__path__)
+    ]
+    return {each.name: each for each in sorted(found, key=lambda each: each.name)}

@@ -1,0 +1,385 @@
+"""One whole run: lock, settle, plan, check, journal, carry out, end.
+
+Everything that changes a store goes through `carry_out_plan`, and every change is in the journal before it is
+made.
+"""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import islice
+
+import msgspec
+
+from maint import journal, settle
+from maint.actions import Action, Outcome, Result, Verb, outcome_of
+from maint.execute import Hands, describe, open_roots, sync_roots
+from maint.journal import EndLine, Journal
+from maint.planning import Ground, Plan, PlannedStore, StoreUnreadable, make_plan
+from maint.survey import Progress
+from maint.version import VERSION
+from maint.workers import Crew, Died
+from policies import Policy
+from store import durable, names, trash
+from store.facts import Place, Problem
+from store.locks import Holder, StoreLock, holder
+from store.names import new_run_id
+from store.opening import RootFds
+
+BATCH = 128
+"""Actions a task: few enough that a stop is prompt, enough that sending them costs nothing."""
+
+SPEAK_AFTER = 3
+"""Skips in a row after which a busy store is worth a word to nobody in particular."""
+
+LAST_VERBS = (Verb.UNLOCK, Verb.EXPIRE_TRASH)
+"""Verbs that wait until the sessions are done, because they take away what leads to them."""
+
+
+@dataclass(frozen=True)
+class Busy:
+    """A store that another maintainer holds: who, and how many runs in a row have found it so."""
+
+    place: Place
+    holder: Holder | None
+    skips: int
+
+
+@dataclass(frozen=True)
+class Unreachable:
+    """A store that could not be read or written, and why."""
+
+    place: Place
+    why: str
+
+
+@dataclass
+class Summary:
+    """What a run came to."""
+
+    sessions: int = 0
+    planned: Counter[Verb] = field(default_factory=Counter)
+    done: Counter[Verb] = field(default_factory=Counter)
+    skipped: int = 0
+    failed: int = 0
+    lost: int = 0
+    bytes_freed: int = 0
+    bytes_trashed: int = 0
+    seconds: float = 0.0
+    problems: list[Problem] = field(default_factory=list)
+    stopped: bool = False
+
+    def count(self, outcome: Outcome) -> None:
+        """Take in one outcome."""
+        match outcome.result:
+            case Result.DONE:
+                self.done[outcome.verb] += 1
+                if outcome.verb is Verb.EXPIRE_TRASH:
+                    self.bytes_freed += outcome.bytes
+                elif outcome.verb not in (Verb.RECOVER, Verb.RESTORE):
+                    self.bytes_trashed += outcome.bytes
+            case Result.SKIPPED:
+                self.skipped += 1
+            case Result.FAILED:
+                self.failed += 1
+            case Result.LOST:
+                self.lost += 1
+
+
+@dataclass
+class Listener:
+    """Who wants to hear of a run while it goes on; every part may be left out.
+
+    ``stop`` is asked between tasks: once it says yes the run finishes what is in flight and ends.
+    """
+
+    progress: Progress = lambda _store, _done, _total: None
+    planned: Callable[[Plan], None] = lambda _plan: None
+    outcome: Callable[[Outcome], None] = lambda _outcome: None
+    stop: Callable[[], bool] = lambda: False
+
+
+@dataclass
+class Run:
+    """A run that is over (or a plan that was only made): its plan, its sums, and what stood in its way."""
+
+    id: str
+    summary: Summary
+    plan: Plan | None = None
+    busy: list[Busy] = field(default_factory=list)
+    unreachable: list[Unreachable] = field(default_factory=list)
+
+    @property
+    def refused(self) -> list[str]:
+        return self.plan.refused if self.plan is not None else []
+
+
+@dataclass(frozen=True)
+class Held:
+    """A store that this process holds the lock of."""
+
+    place: Place
+    roots: RootFds
+    lock: StoreLock
+
+
+def default_jobs() -> int:
+    """How many workers to use where nobody says: a processor each, as far as this process may use them."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return min(8, len(affinity(0)) if affinity is not None else os.cpu_count() or 1)
+
+
+def only_plan(
+    policy: Policy, places: list[Place], *, at: float, jobs: int, expire: bool, listener: Listener
+) -> Run:
+    """The plan and nothing else: no lock is taken, nothing is written anywhere in the stores."""
+    began = time.monotonic()
+    run = Run(new_run(), Summary())
+    with ExitStack() as stack:
+        grounds: list[Ground] = []
+        for place in places:
+            try:
+                roots = stack.enter_context(open_roots(place))
+                grounds.append(_ground(place, roots, policy, at))
+            except OSError as error:
+                run.unreachable.append(Unreachable(place, describe(error)))
+        run.plan = _plan(run, policy, grounds, at=at, jobs=jobs, expire=expire, listener=listener)
+    _sum_up_plan(run)
+    run.summary.seconds = time.monotonic() - began
+    return run
+
+
+def sweep(
+    policy: Policy,
+    places: list[Place],
+    *,
+    now: float,
+    jobs: int,
+    expire: bool,
+    wait: float,
+    listener: Listener,
+) -> Run:
+    """Survey, plan, and carry out what the limits allow."""
+    began = time.monotonic()
+    run = Run(new_run(), Summary())
+    with ExitStack() as stack:
+        held = _hold(stack, run, places, wait)
+        grounds: list[Ground] = []
+        for store in held:
+            try:
+                settled, problems = settle.settle(store.roots, store.place, run.id)
+                run.summary.problems += problems
+                for outcome in settled:
+                    listener.outcome(outcome)
+                grounds.append(_ground(store.place, store.roots, policy, now))
+            except OSError as error:
+                run.unreachable.append(Unreachable(store.place, describe(error)))
+        run.plan = _plan(run, policy, grounds, at=now, jobs=jobs, expire=expire, listener=listener)
+        _sum_up_plan(run)
+        listener.planned(run.plan)
+        if run.plan.complete and not run.refused:
+            by_name = {store.place.name: store for store in held}
+            for planned in run.plan.stores:
+                _carry_out(run, by_name[planned.place.name], planned, "sweep", jobs, listener)
+        run.summary.stopped = not run.plan.complete or listener.stop()
+    run.summary.seconds = time.monotonic() - began
+    return run
+
+
+def carry_out_actions(
+    command: str,
+    about: str | None,
+    policy: Policy | None,
+    work: Sequence[tuple[Place, Iterable[Action]]],
+    *,
+    jobs: int,
+    wait: float,
+    listener: Listener,
+) -> Run:
+    """Carry out actions that were decided elsewhere: a saved plan, an undo, a restore."""
+    began = time.monotonic()
+    run = Run(new_run(), Summary())
+    with ExitStack() as stack:
+        held = {store.place.name: store for store in _hold(stack, run, [place for place, _ in work], wait)}
+        for place, actions in work:
+            if place.name not in held:
+                continue
+            store = held[place.name]
+            settled, problems = settle.settle(store.roots, place, run.id)
+            run.summary.problems += problems
+            for outcome in settled:
+                listener.outcome(outcome)
+            planned = PlannedStore(place)
+            for action in actions:
+                planned.add(action)
+            run.summary.planned += planned.planned
+            _carry_out(run, store, planned, command, jobs, listener, about=about, policy=policy)
+        run.summary.stopped = listener.stop()
+    run.summary.seconds = time.monotonic() - began
+    return run
+
+
+def new_run() -> str:
+    """A new run's id."""
+    return new_run_id(time.time(), os.urandom(3))
+
+
+def _hold(stack: ExitStack, run: Run, places: list[Place], wait: float) -> list[Held]:
+    """Open and lock the stores that can be had; what cannot is noted in the run."""
+    held: list[Held] = []
+    for place in places:
+        try:
+            roots = stack.enter_context(open_roots(place))
+            lock = StoreLock(roots[roots.first])
+            if lock.acquire(wait):
+                stack.callback(lock.release)
+                _introduce(roots)
+                held.append(Held(place, roots, lock))
+            else:
+                run.busy.append(Busy(place, holder(roots[roots.first]), lock.note_skip()))
+        except OSError as error:
+            run.unreachable.append(Unreachable(place, describe(error)))
+    return held
+
+
+def _introduce(roots: RootFds) -> None:
+    """Leave word for strangers in our folder."""
+    try:
+        durable.write_new(roots[roots.first], names.README, names.README_TEXT.encode(), 0o644)
+    except FileExistsError:
+        return
+
+
+def _ground(place: Place, roots: RootFds, policy: Policy, now: float) -> Ground:
+    """What the plan must know of a store besides its sessions."""
+    since = policy.trash.keep_for.before(now, policy.zone)
+    return Ground(
+        place,
+        lambda: trash.list_trash(roots, list(roots.labels)),
+        journal.restored_since(roots, since),
+        journal.last_run_time(roots),
+    )
+
+
+def _plan(
+    run: Run, policy: Policy, grounds: list[Ground], *, at: float, jobs: int, expire: bool, listener: Listener
+) -> Plan:
+    """The plan over those stores that can be read; one that cannot be is noted in the run, and left out."""
+    remaining = list(grounds)
+    while True:
+        try:
+            return make_plan(
+                run.id,
+                policy,
+                remaining,
+                now=at,
+                jobs=jobs,
+                expire=expire,
+                stop=listener.stop,
+                progress=listener.progress,
+            )
+        except StoreUnreadable as unreadable:
+            run.unreachable.append(Unreachable(unreadable.place, unreadable.why))
+            remaining = [ground for ground in remaining if ground.place is not unreadable.place]
+
+
+def _sum_up_plan(run: Run) -> None:
+    if run.plan is None:
+        return
+    for store in run.plan.stores:
+        run.summary.sessions += store.tally.total.sessions
+        run.summary.planned += store.planned
+        run.summary.problems += store.problems
+
+
+def _carry_out(
+    run: Run,
+    store: Held,
+    planned: PlannedStore,
+    command: str,
+    jobs: int,
+    listener: Listener,
+    *,
+    about: str | None = None,
+    policy: Policy | None = None,
+) -> None:
+    """Journal what is intended for one store, do it, and journal what became of it."""
+    began = time.monotonic()
+    policy = run.plan.policy if run.plan is not None else policy
+    at = journal.timestamp(time.time(), policy)
+    head = journal.run_line(run.id, command, at, store.place, policy, VERSION, about)
+    book = Journal.start(store.roots, head, planned.lines())
+    summary = Summary()
+    try:
+        for outcomes in _outcomes(run.id, store.place, planned, jobs, listener.stop):
+            book.outcomes(outcomes)
+            for outcome in outcomes:
+                summary.count(outcome)
+                run.summary.count(outcome)
+                if outcome.result is Result.SKIPPED and outcome.verb is Verb.RECOVER:
+                    text = f"could not be recovered: {outcome.detail}"
+                    run.summary.problems.append(Problem(store.place.name, outcome.path, text))
+                listener.outcome(outcome)
+        if planned.planned:
+            sync_roots(store.roots, list(store.roots.labels))
+        book.end(
+            EndLine(
+                done={str(verb): count for verb, count in summary.done.items()},
+                skipped=summary.skipped,
+                failed=summary.failed,
+                lost=summary.lost,
+                bytes_freed=summary.bytes_freed,
+                bytes_trashed=summary.bytes_trashed,
+                seconds=round(time.monotonic() - began, 3),
+                stopped=listener.stop(),
+            )
+        )
+    finally:
+        book.close()
+
+
+def _outcomes(
+    run: str, place: Place, planned: PlannedStore, jobs: int, stop: Callable[[], bool]
+) -> Iterator[list[Outcome]]:
+    """The outcomes of all actions of a store in batches: sessions first, then what leads to them.
+
+    An action that waits for a session is skipped when that session's own action was not done.
+    """
+    undone: set[str] = set()
+    first = sum(count for verb, count in planned.planned.items() if verb not in LAST_VERBS)
+    hands = Hands(place, run)
+    crew: Crew[bytes, list[Outcome]] = Crew(jobs if first > BATCH else 1, hands, stop)
+    try:
+        lines = planned.lines()
+        for task, answer in crew.run(_batches(islice(lines, first))):
+            outcomes = _unanswered(task, answer) if isinstance(answer, Died) else answer
+            undone.update(outcome.session for outcome in outcomes if outcome.result is not Result.DONE)
+            yield outcomes
+        for task in _batches(islice(planned.lines(), first, None)):
+            if stop():
+                return
+            yield [_after(hands, action, undone) for action in map(_decode, task)]
+    finally:
+        hands.close()
+
+
+def _after(hands: Hands, action: Action, undone: set[str]) -> Outcome:
+    if action.after is not None and action.after in undone:
+        return outcome_of(action, Result.SKIPPED, f"session {action.after} was not seen to")
+    return hands.carry_out(action)
+
+
+def _unanswered(task: list[bytes], died: Died) -> list[Outcome]:
+    return [outcome_of(action, Result.LOST, died.how) for action in map(_decode, task)]
+
+
+def _batches(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
+    remaining = iter(lines)
+    while batch := list(islice(remaining, BATCH)):
+        yield batch
+
+
+_decode = msgspec.json.Decoder(Action).decode

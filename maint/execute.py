@@ -1,0 +1,164 @@
+"""Carrying out actions: the only place where a plan meets the disk.
+
+Each verb is one of the changes of `store.change`, which look again before they act; what they refuse becomes a
+``skipped``, what fails a ``failed``, and the next action goes on.
+Whoever asks again for an action that an earlier, killed attempt of the same run has done is told that it is done.
+"""
+
+import os
+import time
+from typing import assert_never
+
+import msgspec
+
+from maint.actions import Action, Outcome, Result, Verb, outcome_of
+from store import change, durable, locks, names, opening
+from store.change import Skip, Stranded
+from store.durable import Poisoned
+from store.facts import Place
+from store.layout import Unmendable, known_layouts
+from store.opening import RootFds
+from store.revert import revert
+
+LONG_IDLE = 86_400.0
+"""Seconds of silence that make up for a system that cannot tell writers."""
+
+_decode = msgspec.json.Decoder(Action).decode
+
+
+class Hands:
+    """What carries out the actions of one run on one store; a worker opens the roots when it first needs them."""
+
+    def __init__(self, place: Place, run: str) -> None:
+        self._place = place
+        self._run = run
+        self._roots: RootFds | None = None
+
+    def __call__(self, lines: list[bytes]) -> list[Outcome]:
+        """Carry out actions, given as JSON; an outcome each."""
+        return [self.carry_out(_decode(line)) for line in lines]
+
+    @property
+    def roots(self) -> RootFds:
+        if self._roots is None:
+            self._roots = open_roots(self._place)
+        return self._roots
+
+    def close(self) -> None:
+        if self._roots is not None:
+            self._roots.close()
+            self._roots = None
+
+    def carry_out(self, action: Action) -> Outcome:
+        """Do one action, whatever comes of it."""
+        try:
+            return self._act(action)
+        except Skip as skip:
+            return outcome_of(action, Result.SKIPPED, str(skip))
+        except Unmendable as reason:
+            return outcome_of(action, Result.SKIPPED, f"cannot be made whole: {reason}")
+        except Poisoned as error:
+            text = f"the disk could not be made to keep it ({error.strerror}); the old file stays"
+            return outcome_of(action, Result.FAILED, text)
+        except Stranded as error:
+            return outcome_of(action, Result.FAILED, error.strerror or str(error))
+        except OSError as error:
+            return outcome_of(action, Result.FAILED, describe(error))
+        except KeyError as root:
+            return outcome_of(action, Result.FAILED, f"the root {root} of the store is not there")
+
+    def _act(self, action: Action) -> Outcome:
+        match action.verb:
+            case Verb.DELETE_EMPTY | Verb.PRUNE | Verb.REMOVE_LITTER:
+                change.move_to_trash(self.roots, action.members, self._run)
+                return outcome_of(action, Result.DONE)
+            case Verb.UNLOCK:
+                return self._unlock(action)
+            case Verb.RECOVER:
+                return self._recover(action)
+            case Verb.EXPIRE_TRASH:
+                for member in action.members:
+                    change.expire(self.roots, member.path, member.fingerprint)
+                return outcome_of(action, Result.DONE)
+            case Verb.RESTORE:
+                return self._restore(action)
+            case _:
+                assert_never(action.verb)
+
+    def _unlock(self, action: Action) -> Outcome:
+        """Remove a recorder's file while holding the lock that the recorder takes to change it.
+
+        A lock that is gone was removed by its recorder, or by an earlier attempt: the look of the removal tells.
+        """
+        guard = action.guard
+        if guard is None:
+            change.move_to_trash(self.roots, action.members, self._run)
+            return outcome_of(action, Result.DONE)
+        try:
+            with locks.probe_flock(self.roots[guard.root], guard.path) as (held, fd):
+                if not held:
+                    raise Skip("its recorder holds the lock")
+                if opening.fingerprint(os.fstat(fd)) != guard.fingerprint:
+                    raise Skip("another recording has begun")
+                change.move_to_trash(self.roots, action.members, self._run)
+        except FileNotFoundError:
+            if guard not in action.members:
+                raise Skip("its recorder has ended the recording itself") from None
+            change.move_to_trash(self.roots, action.members, self._run)
+        return outcome_of(action, Result.DONE)
+
+    def _recover(self, action: Action) -> Outcome:
+        (member,) = action.members
+        changed = member.fingerprint.mtime_ns / 1e9
+        mend = known_layouts()[self._place.kind].mend(action.session, action.name, changed)
+        idle = time.time() - changed > LONG_IDLE
+        rewritten = change.rewrite(self.roots, member, self._run, action.n, mend.build, idle=idle)
+        told = [mend.account()] if rewritten.backup else []
+        if action.name is not None:
+            told.append(f"renamed to {action.name}")
+        if rewritten.carried:
+            told.append(f"carried over {rewritten.carried} bytes that were appended meanwhile")
+        told.append(f"the original is {rewritten.backup}")
+        return outcome_of(action, Result.DONE, "; ".join(told), left=rewritten.fingerprint)
+
+    def _restore(self, action: Action) -> Outcome:
+        (member,) = action.members
+        kept = names.parse_trash_path(member.path)
+        if kept is not None:
+            change.put_back(self.roots, kept.run, kept.root, kept.path)
+        else:
+            left = action.guard.fingerprint if action.guard is not None else None
+            revert(self.roots, member.path, left, self._run)
+        return outcome_of(action, Result.DONE)
+
+
+def open_roots(place: Place) -> RootFds:
+    """Descriptors of those roots of a store that exist; the first one must."""
+    first = next(iter(place.roots))
+    return RootFds(
+        {label: path for label, path in place.roots.items() if label == first or os.path.isdir(path)}
+    )
+
+
+def sync_roots(roots: RootFds, labels: list[str]) -> None:
+    """Make the moves of a run durable: the folders they left, and the trash they went to."""
+    for label in labels:
+        durable.sync_folder(roots[label], label)
+    for label in dict.fromkeys(roots.home(label) for label in labels):
+        for top in (names.TRASH, names.BACKUP):
+            try:
+                folder = opening.open_below(roots[label], top, opening.FOLDER_FLAGS)
+            except FileNotFoundError:
+                continue
+            try:
+                durable.sync_folder(folder, top)
+            finally:
+                os.close(folder)
+
+
+def describe(error: OSError) -> str:
+    """An error of the system as a clause, with the file if it names one."""
+    text = (error.strerror or str(error)).lower()
+    if isinstance(error.filename, str):
+        return f"{text}: {names.printable(error.filename)}"
+    return text

@@ -1,0 +1,267 @@
+"""From facts and a policy to a plan: pure, so that the same facts, policy and moment give the same plan.
+
+A `Judge` is a policy bound to one store and one moment.
+It says what becomes of each session by itself; what only a comparison with others can tell (keep rules, caps,
+unique names) is left open and settled when all have been seen.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from maint.actions import REMOVES_SESSIONS, Action, Verb
+from maint.contract import Candidate, Pass, Setting
+from maint.verdicts import Act, Compare, Kept, No, Verdict, Wait
+from policies import Cap, Limits, NameTemplate, PassOptions, Policy
+from store.facts import Leftover, Lock, Place, Session, State
+
+PROTECTED_STATES = frozenset({State.LIVE, State.UNKNOWN})
+FUTURE_SHARE = 0.1
+"""More sessions from the future than this share, and more than `FUTURE_AT_LEAST`: the clock is wrong, not they."""
+FUTURE_AT_LEAST = 10
+
+
+EMPTY: Mapping[str, float] = MappingProxyType({})
+
+
+class Protected(msgspec.Struct, frozen=True):
+    """No pass is asked about this session: why, and until when if that will pass by itself."""
+
+    reason: str
+    until: float | None = None
+
+
+class Claim(NamedTuple):
+    """The first pass that claimed a session, by its place in the policy, and what it said."""
+
+    position: int
+    verdict: Act | Kept | Compare
+
+
+class Step(NamedTuple):
+    """One pass of the policy, bound: what ``where`` says of a session, and what the pass does."""
+
+    position: int
+    pass_: Pass
+    options: PassOptions
+    where: Callable[[Session], bool | None] | None
+    corrupt_too: bool
+    judge: Callable[[Any], Verdict]
+
+
+class Judge:
+    """A policy bound to one store and one moment.
+
+    ``restored`` are the sessions that somebody has brought back, with the time of it: they are left alone for as
+    long as the trash keeps things, so that there is time to mend the policy that took them.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        passes: Mapping[str, Pass],
+        store: str,
+        now: float,
+        restored: Mapping[str, float] = EMPTY,
+    ) -> None:
+        self.setting = Setting(now, policy.zone)
+        self._now = now
+        self._restored = restored
+        self._keep_for = policy.trash.keep_for
+        self._min_idle = policy.limits.min_idle
+        self._idle_before = self._min_idle.before(now, policy.zone)
+        self._protect = [(each.compile(now, policy.zone), each.text) for each in policy.protect]
+        steps = [
+            self._bind(position, passes[options.pass_name], options)
+            for position, options in enumerate(policy.passes)
+            if options.stores is None or store in options.stores
+        ]
+        self.sessions = [step for step in steps if step.pass_.subject is Session]
+        self.locks = [step for step in steps if step.pass_.subject is Lock]
+        self.leftovers = [step for step in steps if step.pass_.subject is Leftover]
+
+    def _bind(self, position: int, pass_: Pass, options: PassOptions) -> Step:
+        where = options.where
+        return Step(
+            position,
+            pass_,
+            options,
+            where.compile(self._now, self.setting.zone) if where is not None else None,
+            where is not None and where.names_state(State.CORRUPT),
+            pass_.bind(options, self.setting),
+        )
+
+    def protection(self, session: Session) -> Protected | None:
+        """Why nothing is done to this session, whatever the passes say; ``None`` if they may be asked."""
+        if session.state in PROTECTED_STATES:
+            return Protected(f"it is {session.state}: {session.evidence}")
+        if (newest := self._newest_time(session)) > self._now:
+            return Protected("it carries a time in the future", newest)
+        if session.last_changed > self._idle_before:
+            until = self._min_idle.after(session.last_changed, self.setting.zone)
+            return Protected(f"idle for less than min_idle {self._min_idle}", until)
+        if session.id in self._restored:
+            until = self._keep_for.after(self._restored[session.id], self.setting.zone)
+            return Protected("it was brought back by hand", until)
+        for holds, text in self._protect:
+            if holds(session) is not False:  # what cannot be told protects
+                return Protected(f"protect: {text}")
+        return None
+
+    @staticmethod
+    def _newest_time(session: Session) -> float:
+        newest = session.last_changed
+        for time in (session.started_at, session.ended_at, session.last_record_at):
+            if time is not None and time > newest:
+                newest = time
+        return newest
+
+    def is_from_future(self, session: Session) -> bool:
+        return self._newest_time(session) > self._now
+
+    def claim(self, session: Session) -> Claim | None:
+        """The first pass that claims this session; younger candidates of comparisons are not claimed by them."""
+        for step in self.sessions:
+            match self.ask(step, session):
+                case Act() | Kept() as verdict:
+                    return Claim(step.position, verdict)
+                case Compare(old=True) as verdict:
+                    return Claim(step.position, verdict)
+                case _:
+                    pass
+        return None
+
+    def ask(self, step: Step, session: Session) -> Verdict:
+        """One pass's verdict on an unprotected session, behind what holds for every pass."""
+        if session.state is State.CORRUPT and not step.corrupt_too:
+            return No(f"it is corrupt ({session.evidence}), and the pass does not ask for corrupt ones by name")
+        if step.where is not None:
+            selected = step.where(session)
+            if selected is None:
+                return No("where: it asks for a fact that could not be read")
+            if not selected:
+                return No("where: it does not hold")
+        return step.judge(session)
+
+    def candidacies(self, session: Session, claim: Claim | None, *, protected: bool) -> Iterable[tuple[int, Compare]]:
+        """The comparisons that this session takes part in, by the pass's place.
+
+        A protected session is compared too, so that it counts towards ``keep`` and the caps, but as one that
+        cannot go; one that another pass claimed before is not.
+        """
+        for step in self.sessions:
+            if claim is not None and claim.position < step.position:
+                return
+            match self.ask(step, session):
+                case Compare() as compare:
+                    yield step.position, msgspec.structs.replace(compare, old=compare.old and not protected)
+                case _:
+                    pass
+
+    @property
+    def compares(self) -> bool:
+        """Whether any pass compares sessions; if not, nobody need be asked for candidacies."""
+        return any(getattr(step.options, "compares", False) for step in self.sessions)
+
+    def other(self, steps: list[Step], subject: Lock | Leftover) -> tuple[Step, Verdict] | None:
+        """The first verdict to act on a lock or a leftover, or the last one not to."""
+        told: tuple[Step, Verdict] | None = None
+        for step in steps:
+            if subject.last_changed > self._idle_before:
+                until = self._min_idle.after(subject.last_changed, self.setting.zone)
+                told = step, Wait(f"changed less than min_idle {self._min_idle} ago", until)
+                continue
+            told = step, step.judge(subject)
+            if isinstance(told[1], Act):
+                return told
+        return told
+
+
+def action_for(place: Place, session: Session, pass_name: str, act: Act) -> Action:
+    """The action that a pass's verdict on a session asks for; a new name is settled later."""
+    return Action(
+        verb=act.verb,
+        pass_=pass_name,
+        store=session.store,
+        session=session.id,
+        path=place.absolute(session.members[0]),
+        bytes=session.bytes,
+        reason=act.reason,
+        members=session.members,
+        old_name=session.name,
+    )
+
+
+def action_for_other(
+    place: Place, subject: Lock | Leftover, pass_name: str, act: Act, after: str | None
+) -> Action:
+    """The action on a lock or a leftover."""
+    return Action(
+        verb=act.verb,
+        pass_=pass_name,
+        store=subject.store,
+        session=subject.session or subject.id,
+        path=place.absolute(subject.members[0]),
+        bytes=subject.bytes,
+        reason=act.reason,
+        members=subject.members,
+        after=after,
+        guard=subject.guard if isinstance(subject, Lock) else None,
+    )
+
+
+def unique_name(template: NameTemplate, when: float, zone: ZoneInfo, taken: set[str]) -> str:
+    """A name from the template that nobody in the store has: moved on second by second, and then taken."""
+    name = template.render(when, zone)
+    while name in taken:
+        when += 1
+        name = template.render(when, zone)
+    taken.add(name)
+    return name
+
+
+@dataclass
+class Comparison:
+    """All candidates of one comparing pass, by group, until the last store has been read."""
+
+    groups: dict[tuple[str, ...], list[Candidate]] = field(default_factory=lambda: defaultdict(list))
+
+    def settle(self, pass_: Pass, options: PassOptions, setting: Setting) -> Mapping[str, Act | Kept]:
+        """The verdicts by key, for every candidate that was old enough."""
+        verdicts: dict[str, Act | Kept] = {}
+        for _, group in sorted(self.groups.items()):
+            verdicts.update(pass_.compare(options, setting, group))
+        return verdicts
+
+
+def refusals(limits: Limits, store: str, sessions: int, future: int, planned: Mapping[Verb, int]) -> list[str]:
+    """Why the plan for one store must not be carried out; empty if it may be."""
+    said: list[str] = []
+
+    def check(cap: Cap | None, count: int, what: str, key: str) -> None:
+        if cap is not None and count > cap.allows(sessions):
+            said.append(
+                f"store {store!r}: {count} of {sessions} sessions would {what}, "
+                f"more than limits.{key} allows ({cap.allows(sessions)})"
+            )
+
+    removed = sum(planned.get(verb, 0) for verb in REMOVES_SESSIONS)
+    check(limits.max_removed, removed, "go to the trash", "max_removed")
+    check(limits.max_expired, planned.get(Verb.EXPIRE_TRASH, 0), "end for good", "max_expired")
+    destructive = removed + planned.get(Verb.EXPIRE_TRASH, 0)
+    if destructive and future > max(FUTURE_AT_LEAST, FUTURE_SHARE * sessions):
+        said.append(f"store {store!r}: {future} of {sessions} sessions carry a time in the future: is the clock right?")
+    return said
+
+
+def clock_refusal(store: str, now: float, last_run: float | None, planned: Counter[Verb]) -> str | None:
+    """Why a clock that runs behind the last recorded run must not remove anything."""
+    removes = sum(planned[verb] for verb in (*REMOVES_SESSIONS, Verb.EXPIRE_TRASH))
+    if last_run is None or now >= last_run or not removes:
+        return None
+    return f"store {store!r}: the clock is {last_run - now:.0f} s behind the last run: is it right?"

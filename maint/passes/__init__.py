@@ -1,0 +1,1 @@
+"""One module a pass, each with a constant ``PASS``; see `maint.pass_`."""

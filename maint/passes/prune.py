@@ -1,0 +1,103 @@
+"""Sessions beyond an age, a number or a size go to the trash, unless a keep rule holds them.
+
+Without keep rules and caps each session is judged by itself.
+With them, all sessions of a group are compared first: keep rules look at the young ones too, and a cap removes
+the oldest that are both old enough and not kept, only as far as the cap demands.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from maint.actions import Verb
+from maint.contract import Candidate, Pass, Setting
+from maint.verdicts import Act, Compare, Kept, Verdict, Wait
+from policies import Duration, Keep, PassOptions, Size, option, retention
+from store.facts import Session
+
+GroupKey = Literal["store", "kind", "project", "name"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(PassOptions):
+    older_than: Duration = option("The age beyond which a session may go, counted from its end.")
+    of: Literal["live"] = option("Which sessions: those in the store.", default="live")
+    keep: Keep | None = option("Rules that hold sessions back, over all sessions of a group.", default=None)
+    group_by: tuple[GroupKey, ...] = option("What makes a group.", default=("store",))
+    max_total: Size | None = option("Only remove, oldest first, what a group has beyond this.", default=None)
+    max_count: int | None = option("Only remove, oldest first, what a group has beyond this.", default=None)
+
+    @property
+    def compares(self) -> bool:
+        return self.keep is not None or self.max_total is not None or self.max_count is not None
+
+
+class Prune(Pass):
+    name: ClassVar[str] = "prune"
+    subject: ClassVar[type[Session]] = Session
+    options_type: ClassVar[type[PassOptions]] = Options
+
+    def bind(self, options: Options, setting: Setting) -> Callable[[Session], Verdict]:
+        threshold = options.older_than.before(setting.now, setting.zone)
+        gone = Act(Verb.PRUNE, f"ended more than {options.older_than} ago{_held_by_none(options)}")
+        young = f"ended less than {options.older_than} ago"
+        group_by = options.group_by
+
+        def judge(session: Session) -> Verdict:
+            if session.ended < threshold:
+                return gone
+            return Wait(young, options.older_than.after(session.ended, setting.zone))
+
+        def judge_in_group(session: Session) -> Verdict:
+            ended = session.ended
+            group = tuple(str(getattr(session, key)) for key in group_by)
+            if ended < threshold:
+                return Compare(group, gone.reason, ended, old=True)
+            return Compare(group, young, options.older_than.after(ended, setting.zone), old=False)
+
+        return judge_in_group if options.compares else judge
+
+    def compare(
+        self, options: Options, setting: Setting, group: Iterable[Candidate]
+    ) -> Mapping[str, Act | Kept]:
+        rows = list(group)
+        held: Mapping[str, tuple[str, ...]] = {}
+        if options.keep is not None:
+            named = [retention.Row(row.key, row.time, row.name, row.tags) for row in rows]
+            held = retention.decide(named, options.keep, setting.zone, now=setting.now)
+        gone = Act(Verb.PRUNE, f"ended more than {options.older_than} ago{_held_by_none(options)}")
+        beyond: set[str] | None = None
+        if options.max_total is not None or options.max_count is not None:
+            sized = [
+                retention.Weight(row.key, row.time, row.bytes, row.old and row.key not in held)
+                for row in rows
+            ]
+            beyond = retention.beyond(
+                sized, options.max_total.bytes if options.max_total else None, options.max_count
+            )
+        verdicts: dict[str, Act | Kept] = {}
+        for row in rows:
+            if not row.old:
+                continue
+            if row.key in held:
+                verdicts[row.key] = Kept(f"kept: {', '.join(held[row.key])}")
+            elif beyond is not None and row.key not in beyond:
+                verdicts[row.key] = Kept("kept: within the cap")
+            else:
+                verdicts[row.key] = gone
+        return verdicts
+
+
+def _held_by_none(options: Options) -> str:
+    """The part of the reason that says which rules did not hold a session."""
+    parts = []
+    if options.keep is not None:
+        parts.append(f"kept by none of: {options.keep}")
+    if options.max_total is not None:
+        parts.append(f"beyond max_total {options.max_total}")
+    if options.max_count is not None:
+        parts.append(f"beyond max_count {options.max_count}")
+    return "".join(f", {part}" for part in parts)
+
+
+PASS = Prune()

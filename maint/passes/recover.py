@@ -1,0 +1,50 @@
+"""Crashed sessions are made whole: marked, given a footer, and a name that says so."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from maint.actions import Verb
+from maint.contract import Pass, Setting
+from maint.verdicts import Act, No, Verdict, Wait
+from policies import Duration, NameTemplate, PassOptions, option
+from store.facts import Session, State
+
+_HEALTHY = No("it is not crashed")
+_EMPTY = No("nothing was recorded in it, so it goes the way of the empty ones")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(PassOptions):
+    idle_for: Duration = option("How long the session must have been silent.")
+    name: NameTemplate = option(
+        "The new name, from the moment of the crash; moved on by seconds until it is unique in the store.",
+        default=NameTemplate("recovered-%Y-%m-%d-%H%M%S"),
+    )
+
+
+class Recover(Pass):
+    name: ClassVar[str] = "recover"
+    subject: ClassVar[type[Session]] = Session
+    options_type: ClassVar[type[PassOptions]] = Options
+    judges_liveness: ClassVar[bool] = True
+
+    def bind(self, options: Options, setting: Setting) -> Callable[[Session], Verdict]:
+        threshold = options.idle_for.before(setting.now, setting.zone)
+
+        def judge(session: Session) -> Verdict:
+            half_done = session.state is State.RECOVERED and not session.has_footer
+            if session.state is not State.CRASHED and not half_done:
+                return _HEALTHY
+            if session.empty:
+                return _EMPTY
+            if session.last_changed > threshold:
+                due = options.idle_for.after(session.last_changed, setting.zone)
+                return Wait(f"crashed ({session.evidence}), but idle for less than {options.idle_for}", due)
+            rename_at = None if half_done or session.has_footer else session.ended
+            return Act(Verb.RECOVER, f"crashed: {session.evidence}; idle for {options.idle_for}", rename_at)
+
+        return judge
+
+
+PASS = Recover()

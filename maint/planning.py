@@ -1,0 +1,234 @@
+"""Making a plan of whole stores: list, survey, compare, name, and check the limits."""
+
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import IO
+
+import msgspec
+
+from maint.actions import Action, Verb
+from maint.contract import known_passes
+from maint.judge import (
+    Comparison,
+    Judge,
+    action_for_other,
+    clock_refusal,
+    refusals,
+    unique_name,
+)
+from maint.survey import Draft, Progress, Reader, StoreSurvey, read_drafts, survey
+from maint.tally import Tally
+from maint.verdicts import Act, Kept
+from policies import Policy
+from store.facts import Member, Place, Problem
+from store.layout import Moment, known_layouts
+from store.trash import Trashed
+
+IN_MEMORY = 8 * 1024 * 1024
+"""Bytes of actions a store that are kept in memory; beyond that they wait in a temporary file."""
+
+GRACE = 86_400.0
+"""Seconds of silence up to which a recorder counts as living, where no pass of the policy says it."""
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Action).decode
+
+
+@dataclass
+class PlannedStore:
+    """One store in a plan: where it is, what is there, and what is to be done, in order."""
+
+    place: Place
+    tally: Tally = field(default_factory=Tally)
+    problems: list[Problem] = field(default_factory=list)
+    planned: Counter[Verb] = field(default_factory=Counter)
+    planned_bytes: Counter[Verb] = field(default_factory=Counter)
+    refusals: list[str] = field(default_factory=list)
+    complete: bool = True
+    spool: IO[bytes] = field(default_factory=lambda: tempfile.SpooledTemporaryFile(max_size=IN_MEMORY))
+
+    def add(self, action: Action) -> None:
+        """Append an action, and give it its number."""
+        action = msgspec.structs.replace(action, n=self.planned.total())
+        self.spool.write(_encode(action) + b"\n")
+        self.planned[action.verb] += 1
+        self.planned_bytes[action.verb] += action.bytes
+
+    def lines(self) -> Iterator[bytes]:
+        """The actions in order, a line of JSON each."""
+        self.spool.seek(0)
+        yield from self.spool
+
+    def actions(self) -> Iterator[Action]:
+        """The actions in order."""
+        return map(_decode, self.lines())
+
+
+@dataclass
+class Plan:
+    """The ordered actions of one run over some stores, and why none of it may be done, if so."""
+
+    run: str
+    at: float
+    policy: Policy
+    stores: list[PlannedStore]
+    compared: Mapping[int, Mapping[str, Act | Kept]] = field(default_factory=dict)
+    """What comparing passes said, by the pass's place in the policy and the session's key."""
+
+    @property
+    def refused(self) -> list[str]:
+        return [text for store in self.stores for text in store.refusals]
+
+    @property
+    def complete(self) -> bool:
+        """Whether all sessions were read; what was interrupted must not be carried out."""
+        return all(store.complete for store in self.stores)
+
+
+class StoreUnreadable(Exception):
+    """The sessions of a store cannot even be listed."""
+
+    def __init__(self, place: Place, why: str) -> None:
+        super().__init__(f"{place.path}: {why}")
+        self.place = place
+        self.why = why
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What is known of a store before it is surveyed: what waits in its trash, who came back, the last run."""
+
+    place: Place
+    trashed: Callable[[], Iterable[Trashed]]
+    restored: Mapping[str, float]
+    last_run: float | None = None
+
+
+def make_plan(
+    run: str,
+    policy: Policy,
+    grounds: list[Ground],
+    *,
+    now: float,
+    jobs: int,
+    expire: bool,
+    stop: Callable[[], bool],
+    progress: Progress,
+) -> Plan:
+    """The plan for these stores at ``now``; OSError when a store cannot be read.
+
+    ``expire`` says whether what has ripened in the trash is to end.
+    """
+    passes = known_passes()
+    comparisons: dict[int, Comparison] = {}
+    read: list[tuple[Ground, Judge, PlannedStore, StoreSurvey, IO[bytes]]] = []
+    listings = {}
+    for ground in grounds:
+        place = ground.place
+        layout = known_layouts()[place.kind]
+        judge = Judge(policy, passes, place.name, now, ground.restored)
+        try:
+            listing = layout.discover(place, Moment(now, grace_of(policy, now)))
+        except OSError as error:
+            raise StoreUnreadable(place, error.strerror or str(error)) from error
+        listings[place.name] = listing
+        spool: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)
+        reader = Reader(place, layout, listing, judge)
+        found = survey(place, listing, reader, spool, jobs=jobs, stop=stop, progress=progress)
+        for position, group, row in found.rows:
+            comparisons.setdefault(position, Comparison()).groups[group].append(row)
+        found.rows.clear()
+        store = PlannedStore(place, found.tally, found.problems, complete=found.complete)
+        read.append((ground, judge, store, found, spool))
+    verdicts = {
+        position: comparison.settle(
+            passes[policy.passes[position].pass_name], policy.passes[position], read[0][1].setting
+        )
+        for position, comparison in sorted(comparisons.items())
+    }
+    for ground, judge, store, found, spool in read:
+        with spool:
+            for draft in read_drafts(spool):
+                action = _settled(draft, policy, judge, found.taken, verdicts)
+                if action is not None:
+                    store.add(action)
+        listing = listings[store.place.name]
+        for leftover in listing.leftovers:
+            told = judge.other(judge.leftovers, leftover)
+            if told is not None and isinstance(told[1], Act):
+                store.add(action_for_other(store.place, leftover, told[0].options.pass_name, told[1], None))
+        for lock in sorted(listing.locks, key=lambda lock: (lock.order, lock.id)):
+            told = judge.other(judge.locks, lock)
+            if told is not None and isinstance(told[1], Act):
+                after = lock.session if lock.session in found.claimed else None
+                store.add(action_for_other(store.place, lock, told[0].options.pass_name, told[1], after))
+        if expire:
+            _expire(store, ground, policy, now)
+        tally = store.tally
+        for name, count in sorted(tally.unread.items()):
+            text = f"{count} sessions lack a fact that {name} asks for, and are left alone by it"
+            store.problems.append(Problem(store.place.name, "", text))
+        store.refusals = refusals(
+            policy.limits, store.place.name, tally.total.sessions, tally.future, store.planned
+        )
+        behind = clock_refusal(store.place.name, now, ground.last_run, store.planned)
+        if behind is not None:
+            store.refusals.append(behind)
+    return Plan(run, now, policy, [store for _, _, store, _, _ in read], verdicts)
+
+
+def grace_of(policy: Policy, now: float) -> float:
+    """Seconds of silence up to which a recorder counts as living: what the policy's own passes wait for."""
+    passes = known_passes()
+    waits = [
+        now - options.idle_for.before(now, policy.zone)  # type: ignore[attr-defined]
+        for options in policy.passes
+        if passes[options.pass_name].judges_liveness
+    ]
+    return min(waits, default=GRACE)
+
+
+def _settled(
+    draft: Draft,
+    policy: Policy,
+    judge: Judge,
+    taken: set[str],
+    verdicts: Mapping[int, Mapping[str, Act | Kept]],
+) -> Action | None:
+    """The action of a draft when what was open is known; ``None`` when the comparison keeps the session."""
+    action = _decode(draft.line)
+    if draft.key is not None:
+        match verdicts[draft.position][draft.key]:
+            case Kept():
+                return None
+            case Act(reason=reason):
+                return msgspec.structs.replace(action, reason=reason)
+    if draft.rename_at is not None:
+        template = policy.passes[draft.position].name  # type: ignore[attr-defined]
+        name = unique_name(template, draft.rename_at, judge.setting.zone, taken)
+        return msgspec.structs.replace(action, name=name)
+    return action
+
+
+def _expire(store: PlannedStore, ground: Ground, policy: Policy, now: float) -> None:
+    """End what has waited in the trash for long enough."""
+    layout = known_layouts()[store.place.kind]
+    ripe = policy.trash.keep_for.before(now, policy.zone)
+    for kept in ground.trashed():
+        if kept.since >= ripe:
+            continue
+        what = "backup of a changed session" if kept.backup else "removed"
+        store.add(
+            Action(
+                verb=Verb.EXPIRE_TRASH,
+                pass_="trash",
+                store=store.place.name,
+                session=layout.session_of(kept.root, kept.path) or kept.path,
+                path=f"{store.place.roots[kept.home]}/{kept.kept}",
+                bytes=kept.fingerprint.size,
+                reason=f"{what} by run {kept.run}, more than {policy.trash.keep_for} ago",
+                members=(Member(kept.home, kept.kept, kept.fingerprint),),
+            )
+        )

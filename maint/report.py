@@ -1,0 +1,454 @@
+"""What is said of a run: as NDJSON for scripts, as text for people, and nothing where nobody needs it.
+
+The answer goes to stdout; talk goes to stderr, in lower case, after ``maint: ``.
+Every name of a file is made printable on the way out: nobody's terminal is at the mercy of a file name.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from maint import journal
+from maint.actions import Action, Outcome, Result, Verb
+from maint.engine import SPEAK_AFTER, Busy, Run, Summary
+from maint.interface import Explanation
+from maint.journal import EndLine, RunLine, timestamp
+from maint.planning import Plan, PlannedStore
+from maint.tally import AGES, OLDEST, Tally
+from maint.verdicts import Act, Compare, Kept, No, Verdict, Wait
+from store.facts import Place, Problem, Session
+from store.layout import known_layouts
+from store.names import printable
+from store.trash import Trashed
+
+PLANNED = {
+    Verb.UNLOCK: "remove stale locks",
+    Verb.RECOVER: "recover",
+    Verb.DELETE_EMPTY: "trash empty ones",
+    Verb.REMOVE_LITTER: "trash litter",
+    Verb.PRUNE: "trash old ones",
+    Verb.EXPIRE_TRASH: "end what waited in the trash",
+    Verb.RESTORE: "bring back",
+}
+DONE = {
+    Verb.UNLOCK: "stale locks removed",
+    Verb.RECOVER: "recovered",
+    Verb.DELETE_EMPTY: "empty ones moved to trash",
+    Verb.REMOVE_LITTER: "litter moved to trash",
+    Verb.PRUNE: "old ones moved to trash",
+    Verb.EXPIRE_TRASH: "ended for good",
+    Verb.RESTORE: "brought back",
+}
+SHOWN = 10
+"""Lines of a kind that are shown to a person; the rest is counted, and `--json` has them all."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+def say(text: str) -> None:
+    """Talk: one line on stderr."""
+    print(f"maint: {text}", file=sys.stderr)
+
+
+# For scripts.
+
+
+def plan_lines(plan: Plan) -> Iterator[bytes]:
+    """The plan line and a line an action."""
+    head = {
+        "type": "plan",
+        "run": plan.run,
+        "at": timestamp(plan.at, plan.policy),
+        "policy": plan.policy.source,
+        "policy_sha256": plan.policy.sha256,
+        "stores": {
+            store.place.name: {
+                "kind": store.place.kind,
+                "path": store.place.path,
+                "sessions": store.tally.total.sessions,
+                "bytes": store.tally.total.bytes,
+                "roots": dict(store.place.roots),
+            }
+            for store in plan.stores
+        },
+    }
+    yield _encode(head) + b"\n"
+    for store in plan.stores:
+        yield from store.lines()
+
+
+def outcome_line(outcome: Outcome) -> bytes:
+    return _encode(outcome) + b"\n"
+
+
+def summary_line(run: Run) -> bytes:
+    """The last line, always."""
+    summary = run.summary
+    record: dict[str, Any] = {
+        "type": "summary",
+        "run": run.id,
+        "sessions": summary.sessions,
+        "planned": dict(summary.planned),
+        "done": dict(summary.done),
+        "skipped": summary.skipped,
+        "failed": summary.failed,
+        "lost": summary.lost,
+        "bytes_freed": summary.bytes_freed,
+        "bytes_trashed": summary.bytes_trashed,
+        "seconds": round(summary.seconds, 3),
+        "refused": run.refused,
+        "busy": [busy.place.name for busy in run.busy],
+        "unreachable": {each.place.name: each.why for each in run.unreachable},
+        "stopped": summary.stopped,
+        "problems": summary.problems,
+    }
+    return _encode(record) + b"\n"
+
+
+# For people.
+
+
+def size(count: int) -> str:
+    """Bytes as a person says them."""
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} TiB"
+
+
+def ago(seconds: float) -> str:
+    """A span as a person says it, in its largest unit."""
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
+
+
+def planned_text(plan: Plan, *, dry: bool) -> Iterator[str]:
+    """A plan as a person reviews it: by store and verb, some of each, with the reason."""
+    for store in plan.stores:
+        yield _store_head(store)
+        if not store.planned:
+            yield "  nothing to do"
+            continue
+        shown: Counter[Verb] = Counter()
+        by_verb: dict[Verb, list[Action]] = {}
+        for action in store.actions():
+            shown[action.verb] += 1
+            if shown[action.verb] <= SHOWN:
+                by_verb.setdefault(action.verb, []).append(action)
+        for verb, actions in by_verb.items():
+            yield f"  {PLANNED[verb]}: {store.planned[verb]:,} ({size(store.planned_bytes[verb])})"
+            for action in actions:
+                called = printable(action.session)
+                if action.old_name:
+                    called += f" ({printable(action.old_name)})"
+                yield f"    {called}: {action.reason}"
+                if action.name is not None:
+                    yield f"      as {action.name}"
+            if shown[verb] > SHOWN:
+                yield f"    and {shown[verb] - SHOWN:,} more (--json lists all)"
+    if dry:
+        yield "this is a plan: nothing is changed"
+
+
+def _store_head(store: PlannedStore) -> str:
+    total = store.tally.total
+    return (
+        f"{store.place.name} ({store.place.kind}, {printable(store.place.path)}): "
+        f"{total.sessions:,} sessions, {size(total.bytes)}"
+    )
+
+
+def summary_text(run: Run) -> Iterator[str]:
+    """What a run came to."""
+    summary = run.summary
+    for verb, count in summary.done.items():
+        yield f"  {DONE[verb]}: {count:,}"
+    for label, count in (("skipped", summary.skipped), ("failed", summary.failed), ("lost", summary.lost)):
+        if count:
+            yield f"  {label}: {count:,}"
+    if not summary.done:
+        yield "  nothing was changed" if run.refused or summary.planned else "  nothing to do"
+    freed = f", {size(summary.bytes_freed)} freed" if summary.bytes_freed else ""
+    trash = f", {size(summary.bytes_trashed)} in the trash" if summary.bytes_trashed else ""
+    stopped = ", stopped early" if summary.stopped else ""
+    yield f"run {run.id}: {summary.sessions:,} sessions in {summary.seconds:.1f} s{trash}{freed}{stopped}"
+
+
+def complaints(run: Run, *, everything: bool) -> Iterator[str]:
+    """What a person should know of a run that went less than well, busy stores included when it is time."""
+    for text in run.refused:
+        yield f"refused: {text}; nothing was changed"
+    for each in run.unreachable:
+        yield f"store {each.place.name!r} at {printable(each.place.path)} cannot be used: {each.why}"
+    for busy in run.busy:
+        if everything or busy.skips >= SPEAK_AFTER:
+            yield _busy_text(busy)
+    summary = run.summary
+    if summary.failed or summary.lost:
+        yield f"{summary.failed} actions failed and {summary.lost} were lost; see `maint log {run.id}`"
+
+
+def _busy_text(busy: Busy) -> str:
+    text = f"store {busy.place.name!r} is held by another maintainer"
+    if busy.holder is not None:
+        since = datetime.fromtimestamp(busy.holder.since).astimezone().isoformat(timespec="seconds")
+        text += f": {busy.holder.command} (pid {busy.holder.pid} on {busy.holder.host}) since {since}"
+    if busy.skips > 1:
+        text += f"; skipped {busy.skips} times in a row"
+    return text
+
+
+def bad_outcome_text(outcome: Outcome) -> str | None:
+    """A line about an outcome that a person should see, or ``None``."""
+    if outcome.result in (Result.FAILED, Result.LOST):
+        return f"{outcome.result}: {outcome.verb} {printable(outcome.path)}: {outcome.detail}"
+    return None
+
+
+def problem_lines(problems: Iterable[Problem]) -> list[str]:
+    """Problems as lines, grave ones first, each once."""
+    ordered = sorted(problems, key=lambda each: (not each.grave, each.store, each.path, each.text))
+    return list(dict.fromkeys(f"{each.store}: {each.path or 'store'}: {each.text}" for each in ordered))
+
+
+def shortened(lines: list[str]) -> Iterator[str]:
+    """Some of many lines, and how many more there are."""
+    yield from lines[:SHOWN]
+    if len(lines) > SHOWN:
+        yield f"and {len(lines) - SHOWN:,} more (--json lists all)"
+
+
+def status_text(store: PlannedStore, trash: tuple[int, int]) -> Iterator[str]:
+    """What there is in a store, and what the next sweep would do."""
+    tally = store.tally
+    yield _store_head(store)
+    states = ", ".join(f"{share.sessions:,} {state}" for state, share in sorted(tally.states.items()))
+    if states:
+        yield f"  states  {states}; {tally.empty:,} empty"
+        yield f"  ages    {', '.join(_ages(tally))}"
+    count, held = trash
+    if count:
+        yield f"  trash   {count:,} files, {size(held)}"
+    if store.planned:
+        todo = ", ".join(f"{PLANNED[verb]} {count:,}" for verb, count in store.planned.items())
+        yield f"  next sweep would {todo}"
+    else:
+        yield "  next sweep would do nothing"
+
+
+def _ages(tally: Tally) -> Iterator[str]:
+    for label in (*(label for label, _ in AGES), OLDEST):
+        share = tally.ages.get(label)
+        if share is not None:
+            yield f"{label}: {share.sessions:,} ({size(share.bytes)})"
+
+
+def status_line(store: PlannedStore, trash: tuple[int, int]) -> bytes:
+    """One store's status for scripts."""
+    tally = store.tally
+    return (
+        _encode(
+            {
+                "type": "status",
+                "store": store.place.name,
+                "kind": store.place.kind,
+                "path": store.place.path,
+                "sessions": tally.total.sessions,
+                "bytes": tally.total.bytes,
+                "states": {state: share for state, share in sorted(tally.states.items())},
+                "ages": tally.ages,
+                "empty": tally.empty,
+                "trash": {"files": trash[0], "bytes": trash[1]},
+                "planned": dict(store.planned),
+                "problems": store.problems,
+            }
+        )
+        + b"\n"
+    )
+
+
+def session_record(session: Session) -> dict[str, Any]:
+    """A session's facts for scripts."""
+    return {
+        "type": "session",
+        "store": session.store,
+        "kind": session.kind,
+        "session": session.id,
+        "name": session.name,
+        "state": session.state,
+        "evidence": session.evidence,
+        "path": session.path,
+        "bytes": session.bytes,
+        "records": session.records,
+        "empty": session.empty,
+        "started_at": session.started_at,
+        "ended_at": session.ended_at,
+        "last_changed": session.last_changed,
+        "project": session.project,
+        "tags": session.tags,
+    }
+
+
+def session_line(session: Session) -> bytes:
+    return _encode(session_record(session)) + b"\n"
+
+
+def session_row(session: Session, now: float) -> str:
+    """A session as a row of a list."""
+    count = "?" if session.records is None else str(session.records)
+    name = printable(session.name or "-")
+    return (
+        f"{session.id:<36}  {session.state:<9}  {ago(now - session.ended):>7}  "
+        f"{size(session.bytes):>10}  {count:>6}  {name}"
+    )
+
+
+def explanation_text(told: Explanation, at: float, zone_text: Any) -> Iterator[str]:
+    """Why a session stays or goes."""
+    session = told.session
+    yield f"{session.id} in {session.store}"
+    yield f"  name      {printable(session.name or '-')}"
+    yield f"  state     {session.state}: {session.evidence}"
+    yield f"  idle      {ago(at - session.last_changed)}"
+    yield f"  age       {ago(at - session.ended)}"
+    yield f"  size      {size(session.bytes)}, {'unknown' if session.records is None else session.records} records"
+    if session.empty:
+        yield "  empty     nothing was recorded in it"
+    if session.project is not None:
+        yield f"  project   {printable(session.project)}"
+    if session.tags:
+        yield f"  tags      {', '.join(map(printable, session.tags))}"
+    if told.protected is not None:
+        yield f"protected: {told.protected.reason}"
+    width = max((len(name) for name, _ in told.verdicts), default=0)
+    for name, verdict in told.verdicts:
+        yield f"  {name:<{width}}  {verdict_text(verdict)}"
+    if told.protected is not None:
+        yield "so nothing is done to it"
+    elif told.claimed_by is not None:
+        yield f"so {told.claimed_by} has it"
+    else:
+        yield "so no pass claims it"
+    if told.next_due is not None:
+        yield f"next change of verdict, if nothing happens to it: {zone_text(told.next_due)}"
+
+
+def verdict_text(verdict: Verdict) -> str:
+    """A verdict in words."""
+    match verdict:
+        case Act(verb=verb, reason=reason):
+            return f"{verb}: {reason}"
+        case Kept(reason=reason):
+            return reason
+        case Wait(reason=reason):
+            return f"not yet: {reason}"
+        case Compare(reason=reason, old=old):
+            return f"compared with its group: {reason}" if old else f"not yet: {reason}"
+        case No(reason=reason):
+            return f"no: {reason}"
+
+
+def verdict_kind(verdict: Verdict) -> str:
+    """A verdict's kind for scripts."""
+    return type(verdict).__name__.lower()
+
+
+def explanation_line(told: Explanation) -> bytes:
+    """An explanation for scripts."""
+    record = session_record(told.session) | {
+        "type": "explanation",
+        "protected": told.protected.reason if told.protected else None,
+        "verdicts": [
+            {"pass": name, "verdict": verdict_kind(verdict), "reason": verdict.reason}
+            for name, verdict in told.verdicts
+        ],
+        "claimed_by": told.claimed_by,
+        "next_due": told.next_due,
+    }
+    return _encode(record) + b"\n"
+
+
+def trashed_line(place: Place, kept: Trashed) -> bytes:
+    """What waits in the trash, for scripts."""
+    return (
+        _encode(
+            {
+                "type": "trashed",
+                "store": place.name,
+                "run": kept.run,
+                "backup": kept.backup,
+                "session": session_in_trash(place, kept),
+                "path": f"{place.roots[kept.home]}/{kept.kept}",
+                "bytes": kept.fingerprint.size,
+            }
+        )
+        + b"\n"
+    )
+
+
+def trashed_row(place: Place, kept: Trashed) -> str:
+    """What waits in the trash as a row of a list."""
+    what = "backup" if kept.backup else "trash"
+    name = printable(session_in_trash(place, kept))
+    return f"{name:<36}  {what:<6}  {size(kept.fingerprint.size):>10}  run {kept.run}"
+
+
+def session_in_trash(place: Place, kept: Trashed) -> str:
+    return known_layouts()[place.kind].session_of(kept.root, kept.path) or kept.path
+
+
+def log_line(line: journal.Line) -> bytes:
+    """A line of a journal, as it stands there."""
+    return _encode(line) + b"\n"
+
+
+def log_text(line: journal.Line) -> str:
+    """A line of a journal in words."""
+    match line:
+        case RunLine():
+            about = f" of {line.about}" if line.about else ""
+            return f"{line.run}  {line.at}  {line.command}{about} on {printable(line.store)}"
+        case EndLine():
+            done = ", ".join(f"{DONE[Verb(verb)]} {count:,}" for verb, count in line.done.items())
+            rest = "".join(
+                f", {label} {count}"
+                for label, count in (("skipped", line.skipped), ("failed", line.failed), ("lost", line.lost))
+                if count
+            )
+            if line.settled_by is not None:
+                return f"    was killed; seen to by {line.settled_by}{rest}"
+            return f"    {done or 'nothing to do'}{rest}{', stopped early' if line.stopped else ''}"
+        case Action():
+            return f"    to {line.verb} {printable(line.session)}: {line.reason}"
+        case Outcome():
+            detail = f": {line.detail}" if line.detail else ""
+            return f"    {line.result}: {line.verb} {printable(line.session)}{detail}"
+        case _:
+            return "    begun"
+
+
+def pretty(record: Any) -> bytes:
+    """JSON for people."""
+    return msgspec.json.format(_encode(record), indent=2) + b"\n"
+
+
+def exit_code(run: Run) -> int:
+    """What a run's end means to whoever called: the worst of what happened."""
+    summary: Summary = run.summary
+    if run.unreachable:
+        return 74
+    if summary.failed or summary.lost:
+        return 1
+    if run.refused:
+        return 3
+    if run.busy:
+        return 75
+    return 0

@@ -1,0 +1,149 @@
+"""Plans as files: what ``maint plan -o`` and a refused sweep write, and ``maint apply`` reads.
+
+The lines are those of ``--json``: the plan, its actions, the summary.
+A plan file is input like any other: whatever it says is checked before anything is believed, and every action is
+checked once more against the file it names before it is carried out.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from maint.actions import Action, Verb
+from maint.execute import describe
+from store import names
+from store.facts import Place
+
+LINE_LIMIT = 1 << 20
+"""Bytes of one line; an action takes some hundred."""
+
+
+class StoreLine(msgspec.Struct, frozen=True):
+    """A store as the plan line has it."""
+
+    kind: str
+    path: str
+    sessions: int
+    bytes: int
+    roots: dict[str, str] = {}
+
+
+class PlanLine(msgspec.Struct, frozen=True, tag_field="type", tag="plan", kw_only=True):
+    """The first line of a plan."""
+
+    run: str
+    at: str
+    policy: str
+    policy_sha256: str
+    stores: dict[str, StoreLine]
+
+
+class SummaryLine(msgspec.Struct, frozen=True, tag_field="type", tag="summary", kw_only=True):
+    """The last line of a plan; a file without it was cut short."""
+
+    sessions: int
+    planned: dict[str, int] = {}
+
+
+class PlanUnusable(Exception):
+    """A plan file that cannot be carried out; the text says what is wrong, where, and what to do."""
+
+
+@dataclass(frozen=True)
+class SavedPlan:
+    """A plan file that was checked: its head, its stores, and its actions by store."""
+
+    head: PlanLine
+    places: Mapping[str, Place]
+    path: str
+
+    def actions(self, store: str) -> Iterator[Action]:
+        """The actions on one store, in order, read again from the file."""
+        for line in _lines(self.path):
+            record = _decode_line(self.path, *line)
+            if isinstance(record, Action) and record.store == store:
+                yield record
+
+
+_decode: Callable[[bytes], PlanLine | Action | SummaryLine] = msgspec.json.Decoder(
+    PlanLine | Action | SummaryLine
+).decode
+
+
+def read_plan(path: str, kinds: Mapping[str, object]) -> SavedPlan:
+    """The plan in a file, all of it checked; raises `PlanUnusable`."""
+    head: PlanLine | None = None
+    complete = False
+    for number, line in _lines(path):
+        record = _decode_line(path, number, line)
+        if head is None:
+            if not isinstance(record, PlanLine):
+                raise PlanUnusable(f"{path}:{number}: expected a plan, as `maint plan -o FILE` writes it")
+            head = record
+            _check_stores(path, head, kinds)
+        elif isinstance(record, Action):
+            _check_action(path, number, record, head)
+        elif isinstance(record, SummaryLine):
+            complete = True
+    if head is None:
+        raise PlanUnusable(f"{path}: holds no plan; `maint plan -o FILE` writes one")
+    if not complete:
+        raise PlanUnusable(f"{path}: was cut short: its summary line is missing; make the plan again")
+    places = {name: Place(name, store.kind, store.roots) for name, store in head.stores.items()}
+    return SavedPlan(head, places, path)
+
+
+def _lines(path: str) -> Iterator[tuple[int, bytes]]:
+    try:
+        with open(path, "rb") as file:
+            number = 0
+            while line := file.readline(LINE_LIMIT):
+                number += 1
+                if not line.endswith(b"\n"):
+                    raise PlanUnusable(f"{path}:{number}: the line does not end; make the plan again")
+                yield number, line
+    except OSError as error:
+        raise PlanUnusable(f"cannot read the plan: {describe(error)}") from None
+
+
+def _decode_line(path: str, number: int, line: bytes) -> PlanLine | Action | SummaryLine:
+    try:
+        return _decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise PlanUnusable(f"{path}:{number}: no line of a plan: {error}") from None
+
+
+def _check_stores(path: str, head: PlanLine, kinds: Mapping[str, object]) -> None:
+    for name, store in head.stores.items():
+        if store.kind not in kinds:
+            raise PlanUnusable(f"{path}: store {name!r} is of kind {store.kind!r}; known are {', '.join(kinds)}")
+        if not store.roots or any(not root.startswith("/") for root in store.roots.values()):
+            raise PlanUnusable(f"{path}: store {name!r} has no roots, or relative ones; make the plan again")
+
+
+def _check_action(path: str, number: int, action: Action, head: PlanLine) -> None:
+    """Refuse what no plan of ours says: the executor walks paths safely, but it should not have to."""
+    store = head.stores.get(action.store)
+    if store is None:
+        raise PlanUnusable(f"{path}:{number}: the action is on store {action.store!r}, which the plan does not name")
+    if action.verb is Verb.RESTORE or not action.members:
+        raise PlanUnusable(f"{path}:{number}: no plan has {action.verb} actions, or actions without files")
+    if action.verb is Verb.RECOVER and len(action.members) != 1:
+        raise PlanUnusable(f"{path}:{number}: a recovered session has one file")
+    for member in action.members if action.guard is None else (*action.members, action.guard):
+        ours = names.parse_trash_path(member.path) or names.parse_backup_path(member.path)
+        if member.root not in store.roots or not names.is_clean(member.path):
+            raise PlanUnusable(f"{path}:{number}: {names.printable(member.path)!r} lies outside of the store")
+        if names.is_ours(member.path) != (action.verb is Verb.EXPIRE_TRASH) or (
+            action.verb is Verb.EXPIRE_TRASH and ours is None
+        ):
+            raise PlanUnusable(f"{path}:{number}: {names.printable(member.path)!r} is not for {action.verb}")
+
+
+def plans_folder(env: Mapping[str, str], home: str) -> str:
+    """Where refused plans are kept: in the user's own state folder."""
+    state = env.get("XDG_STATE_HOME", "")
+    base = state if state.startswith("/") else os.path.join(home, ".local", "state")
+    return os.path.join(base, "maint", "plans")

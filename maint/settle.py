@@ -1,0 +1,172 @@
+"""Before anything new is done: seeing to what earlier runs left half done, and to late writers.
+
+A run that was killed has a journal without an end.
+What it had not begun stays undone, because its policy may have been what it was killed for; what it had begun is
+brought to an end: a session of which only some files were moved gets them back, a rewrite that had made its
+backup is finished.
+"""
+
+import os
+
+import msgspec
+
+from maint import journal
+from maint.actions import TO_TRASH, Action, Outcome, Result, Verb, outcome_of
+from maint.execute import Hands
+from maint.journal import BeginLine, EndLine, Journal
+from store import change, names, opening, trash
+from store.change import Skip
+from store.facts import Member, Place, Problem
+from store.opening import RootFds
+
+MARGIN = 1.0
+"""Seconds by which a file in the trash must be newer than its run to count as written to since."""
+
+
+def settle(roots: RootFds, place: Place, run: str) -> tuple[list[Outcome], list[Problem]]:
+    """Bring every unfinished run of this store to its end, and bring back what was written to in the trash.
+
+    Gives what was done, and what needs a person.
+    """
+    outcomes: list[Outcome] = []
+    for earlier in journal.runs(roots):
+        if earlier != run and not journal.has_ended(roots, earlier):
+            outcomes += _finish(roots, place, earlier, run)
+    late, problems = _see_to_late_writers(roots, place)
+    return outcomes + late, problems
+
+
+def _finish(roots: RootFds, place: Place, earlier: str, run: str) -> list[Outcome]:
+    begun = False
+    open_: dict[int, Action] = {}
+    for line in journal.read(roots, earlier):
+        match line:
+            case Action():
+                open_[line.n] = line
+            case Outcome():
+                open_.pop(line.n, None)
+            case BeginLine():
+                begun = True
+            case _:
+                pass
+    hands = Hands(place, earlier)
+    outcomes: list[Outcome] = []
+    try:
+        if begun:
+            for action in open_.values():
+                outcomes.append(_settle_one(roots, hands, action, earlier))
+    finally:
+        hands.close()
+    resumed = Journal.resume(roots, earlier)
+    resumed.outcomes(outcomes)
+    resumed.end(
+        EndLine(
+            done={},
+            skipped=sum(outcome.result is Result.SKIPPED for outcome in outcomes),
+            failed=sum(outcome.result is Result.FAILED for outcome in outcomes),
+            lost=0,
+            bytes_freed=0,
+            bytes_trashed=0,
+            seconds=0.0,
+            stopped=True,
+            settled_by=run,
+        )
+    )
+    return [outcome for outcome in outcomes if outcome.result is not Result.SKIPPED]
+
+
+def _settle_one(roots: RootFds, hands: Hands, action: Action, run: str) -> Outcome:
+    """What became of an action whose outcome was never written down."""
+    if action.verb in TO_TRASH:
+        moved = [member for member in action.members if _in_trash(roots, run, member)]
+        if len(moved) == len(action.members):
+            return outcome_of(action, Result.DONE, "found done after its run was killed")
+        for member in moved:
+            try:
+                change.put_back(roots, run, member.root, member.path)
+            except (Skip, OSError) as error:
+                return outcome_of(action, Result.FAILED, f"{member.path} could not be put back: {error}")
+    elif action.verb is Verb.RECOVER and _has_begun(roots, run, action):
+        return hands.carry_out(action)
+    elif action.verb is Verb.RESTORE:
+        return hands.carry_out(action)
+    return outcome_of(action, Result.SKIPPED, "its run was killed before it")
+
+
+def _in_trash(roots: RootFds, run: str, member: Member) -> bool:
+    path = names.trash_path(run, member.root, member.path)
+    return _lies_at(roots, member.root, path, member)
+
+
+def _has_begun(roots: RootFds, run: str, action: Action) -> bool:
+    """Whether a rewrite has left anything: its temporary file, or a backup."""
+    (member,) = action.members
+    home = roots[roots.home(member.root)]
+    for path in (names.tmp_path(run, action.n), names.backup_path(run, member.root, member.path)):
+        try:
+            with opening.parent_of(home, path) as (folder, name):
+                if _look(folder, name) is not None:
+                    return True
+        except FileNotFoundError:
+            continue
+    return False
+
+
+def _lies_at(roots: RootFds, root: str, path: str, member: Member) -> bool:
+    try:
+        with opening.parent_of(roots[roots.home(root)], path) as (folder, name):
+            found = _look(folder, name)
+    except FileNotFoundError:
+        return False
+    return found is not None and opening.fingerprint(found).same_file(member.fingerprint)
+
+
+def _look(folder: int, name: str) -> os.stat_result | None:
+    try:
+        return os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+def _see_to_late_writers(roots: RootFds, place: Place) -> tuple[list[Outcome], list[Problem]]:
+    """What was appended, through descriptors held all along, to files that were moved or replaced meanwhile."""
+    outcomes: list[Outcome] = []
+    problems: list[Problem] = []
+    planned: dict[str, dict[tuple[str, str], Action]] = {}
+    for kept in trash.list_trash(roots, list(roots.labels)):
+        if kept.fingerprint.mtime_ns / 1e9 <= names.run_time(kept.run) + MARGIN:
+            continue
+        if kept.run not in planned:
+            planned[kept.run] = _actions_of(roots, kept.run)
+        action = planned[kept.run].get((kept.root, kept.path))
+        if action is None:
+            continue
+        try:
+            if kept.backup:
+                carried = change.carry_over(roots, action.members[0], kept.run)
+                if carried:
+                    outcomes.append(
+                        outcome_of(action, Result.DONE, f"carried over {carried} bytes that were appended late")
+                    )
+            else:
+                change.put_back(roots, kept.run, kept.root, kept.path)
+                restored = msgspec.structs.replace(action, verb=Verb.RESTORE)
+                outcomes.append(outcome_of(restored, Result.DONE, "put back: it was written to in the trash"))
+        except (Skip, OSError) as error:
+            text = f"was written to after run {kept.run} had put it there, and {error}; look at it by hand"
+            problems.append(Problem(place.name, names.printable(kept.kept), text, grave=True))
+    return outcomes, problems
+
+
+def _actions_of(roots: RootFds, run: str) -> dict[tuple[str, str], Action]:
+    """The actions of a run by the files they were about; empty if it has no journal."""
+    found: dict[tuple[str, str], Action] = {}
+    try:
+        for line in journal.read(roots, run):
+            if isinstance(line, Action):
+                found.update({(member.root, member.path): line for member in line.members})
+            elif isinstance(line, EndLine):
+                break
+    except FileNotFoundError:
+        pass
+    return found

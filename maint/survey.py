@@ -1,0 +1,207 @@
+"""Reading whole stores and judging what is found, over worker processes.
+
+The workers read sessions and ask the policy about each; what comes back is small: sums, the few actions, and a
+row for each session that must be compared with others.
+The sessions themselves never leave the worker, and the actions wait in a temporary file: memory does not grow with
+the store, but for its list of names and the rows of comparing passes.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import IO
+
+import msgspec
+
+from maint.actions import Verb
+from maint.contract import Candidate
+from maint.judge import Claim, Judge, action_for
+from maint.tally import Tally
+from maint.verdicts import Act, Compare
+from maint.workers import Crew, Died
+from policies import NameTemplate
+from store.facts import Listing, Place, Problem, Session, State
+from store.layout import Layout
+from store.names import printable
+
+CHUNK = 1000
+"""Sessions a task: enough to make a task's costs vanish, few enough to show progress and to share work evenly."""
+
+SMALL = 2000
+"""Up to so many sessions starting workers costs more than it saves."""
+
+_encode = msgspec.json.Encoder().encode
+
+Progress = Callable[[str, int, int], None]
+"""Told the store's name, how many of its sessions are done, and how many there are."""
+
+
+class Draft(msgspec.Struct):
+    """An action in JSON as it will stand in the plan, unless something is still open.
+
+    ``position`` is the place of its pass in the policy.
+    With ``rename_at`` it waits for a unique name, with ``key`` for the comparison of that session.
+    """
+
+    line: bytes
+    position: int
+    rename_at: float | None = None
+    key: str | None = None
+
+
+class Found(msgspec.Struct):
+    """What a worker sends back for a task."""
+
+    tally: Tally = msgspec.field(default_factory=Tally)
+    drafts: list[Draft] = msgspec.field(default_factory=list)
+    rows: list[tuple[int, tuple[str, ...], Candidate]] = msgspec.field(default_factory=list)
+    taken: list[str] = msgspec.field(default_factory=list)
+    claimed: list[str] = msgspec.field(default_factory=list)
+    problems: list[Problem] = msgspec.field(default_factory=list)
+
+
+@dataclass
+class StoreSurvey:
+    """What is known of one store when all of it has been read.
+
+    ``taken`` are the names that recovering must not give again, ``claimed`` the sessions that locks point at and
+    that a pass has claimed.
+    """
+
+    tally: Tally = field(default_factory=Tally)
+    rows: list[tuple[int, tuple[str, ...], Candidate]] = field(default_factory=list)
+    taken: set[str] = field(default_factory=set)
+    claimed: set[str] = field(default_factory=set)
+    problems: list[Problem] = field(default_factory=list)
+    complete: bool = True
+
+
+class Reader:
+    """What a worker does with a task: read its sessions, judge them, and keep only what matters."""
+
+    def __init__(self, place: Place, layout: Layout, listing: Listing, judge: Judge) -> None:
+        self._place = place
+        self._layout = layout
+        self._context = listing.context
+        self._judge = judge
+        self._pointed = frozenset(lock.session for lock in listing.locks if lock.session is not None)
+        self._pass_names = {step.position: step.options.pass_name for step in judge.sessions}
+        templates = [getattr(step.options, "name", None) for step in judge.sessions]
+        self._prefixes = tuple(each.prefix for each in templates if isinstance(each, NameTemplate))
+        self._choosy = [step for step in judge.sessions if step.where is not None]
+
+    def __call__(self, entries: list[str]) -> Found:
+        found = Found()
+        judge = self._judge
+        now = judge.setting.now
+        for session in self._layout.read(self._place, self._context, entries):
+            if isinstance(session, Problem):
+                found.problems.append(session)
+                continue
+            found.tally.count(session, now)
+            if session.name is not None and session.name.startswith(self._prefixes):
+                found.taken.append(session.name)
+            if session.state is State.CORRUPT or session.state is State.UNKNOWN:
+                text = f"{session.state}: {session.evidence}; left alone"
+                found.problems.append(Problem(session.store, printable(session.path), text))
+            if judge.protection(session) is None:
+                claim = judge.claim(session)
+                self._enter(session, found, claim, protected=False)
+                self._draft(session, found, claim)
+            else:
+                found.tally.future += judge.is_from_future(session)
+                self._enter(session, found, None, protected=True)
+        return found
+
+    def _draft(self, session: Session, found: Found, claim: Claim | None) -> None:
+        if claim is None:
+            for step in self._choosy:
+                if step.where is not None and step.where(session) is None:
+                    found.tally.unread[step.options.pass_name] += 1
+            return
+        match claim.verdict:
+            case Act() as act:
+                draft = self._drafted(session, claim.position, act)
+                draft.rename_at = act.rename_at
+            case Compare(reason=reason):
+                draft = self._drafted(session, claim.position, Act(Verb.PRUNE, reason))
+                draft.key = key_of(session)
+            case _:
+                return
+        found.drafts.append(draft)
+        if session.id in self._pointed:
+            found.claimed.append(session.id)
+
+    def _drafted(self, session: Session, position: int, act: Act) -> Draft:
+        return Draft(_encode(action_for(self._place, session, self._pass_names[position], act)), position)
+
+    def _enter(self, session: Session, found: Found, claim: Claim | None, *, protected: bool) -> None:
+        """Enter the session for the comparisons it takes part in; what nobody understands takes part in none."""
+        if not self._judge.compares or session.state is State.UNKNOWN:
+            return
+        for position, compare in self._judge.candidacies(session, claim, protected=protected):
+            key = key_of(session)
+            row = Candidate(key, session.ended, session.bytes, compare.old, session.name, session.tags)
+            found.rows.append((position, compare.group, row))
+
+
+def key_of(session: Session) -> str:
+    """What a session is known by in a comparison, which may span stores."""
+    return f"{session.store}/{session.id}"
+
+
+def survey(
+    place: Place,
+    listing: Listing,
+    reader: Reader,
+    spool: IO[bytes],
+    *,
+    jobs: int,
+    stop: Callable[[], bool],
+    progress: Progress,
+) -> StoreSurvey:
+    """Read and judge all sessions of a listing; what is to be done goes to the spool, in the order of the listing.
+
+    An entry over which workers die is a problem, and the others go on.
+    ``complete`` is false when ``stop`` ended it early.
+    """
+    result = StoreSurvey(problems=list(listing.problems))
+    total = len(listing.entries)
+    if total <= SMALL:
+        jobs = 1
+    tasks = (listing.entries[at : at + CHUNK] for at in range(0, total, CHUNK))
+    crew: Crew[str, Found] = Crew(jobs, reader, stop)
+    done = 0
+    for task, answer in crew.run(tasks):
+        done += len(task)
+        if isinstance(answer, Died):
+            text = f"could not be read: {answer.how}; left alone"
+            result.problems += [Problem(place.name, printable(entry), text, grave=True) for entry in task]
+            continue
+        result.tally.merge(answer.tally)
+        result.rows += answer.rows
+        result.taken.update(answer.taken)
+        result.claimed.update(answer.claimed)
+        result.problems += answer.problems
+        for draft in answer.drafts:
+            write_draft(spool, draft)
+        progress(place.name, done, total)
+    result.complete = done == total
+    return result
+
+
+_SEPARATOR = b"\x1f"
+
+
+def write_draft(spool: IO[bytes], draft: Draft) -> None:
+    """Append a draft to a spool: one line; JSON and ids hold no separator."""
+    rename_at = b"" if draft.rename_at is None else repr(draft.rename_at).encode()
+    key = (draft.key or "").encode()
+    spool.write(_SEPARATOR.join((b"%d" % draft.position, rename_at, key, draft.line)) + b"\n")
+
+
+def read_drafts(spool: IO[bytes]) -> Iterator[Draft]:
+    """All drafts of a spool, from its beginning."""
+    spool.seek(0)
+    for line in spool:
+        position, rename_at, key, action = line.rstrip(b"\n").split(_SEPARATOR, 3)
+        yield Draft(action, int(position), float(rename_at) if rename_at else None, key.decode() or None)

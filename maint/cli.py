@@ -5,6 +5,7 @@ store could not be read or written, 75 a store is held by another maintainer, 78
 by signal N.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -545,6 +546,7 @@ def _end_by(number: int) -> NoReturn:
 
 def main() -> None:
     """The program: no user's mistake ends in a traceback, and a defect of ours says that it is one."""
+    gc.disable()  # a run makes very many objects and hardly a cycle, and then it ends
     try:
         cli(standalone_mode=True)
     except terminal.Stopped as stopped:

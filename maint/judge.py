@@ -82,6 +82,7 @@ class Judge:
             if options.stores is None or store in options.stores
         ]
         self.sessions = [step for step in steps if step.pass_.subject is Session]
+        self.compares = any(getattr(step.options, "compares", False) for step in self.sessions)
         self.locks = [step for step in steps if step.pass_.subject is Lock]
         self.leftovers = [step for step in steps if step.pass_.subject is Leftover]
 
@@ -127,13 +128,12 @@ class Judge:
     def claim(self, session: Session) -> Claim | None:
         """The first pass that claims this session; younger candidates of comparisons are not claimed by them."""
         for step in self.sessions:
-            match self.ask(step, session):
-                case Act() | Kept() as verdict:
-                    return Claim(step.position, verdict)
-                case Compare(old=True) as verdict:
-                    return Claim(step.position, verdict)
-                case _:
-                    pass
+            verdict = self.ask(step, session)
+            kind = type(verdict)
+            if kind is No or kind is Wait:
+                continue
+            if isinstance(verdict, Act | Kept) or (isinstance(verdict, Compare) and verdict.old):
+                return Claim(step.position, verdict)
         return None
 
     def ask(self, step: Step, session: Session) -> Verdict:
@@ -162,11 +162,6 @@ class Judge:
                     yield step.position, msgspec.structs.replace(compare, old=compare.old and not protected)
                 case _:
                     pass
-
-    @property
-    def compares(self) -> bool:
-        """Whether any pass compares sessions; if not, nobody need be asked for candidacies."""
-        return any(getattr(step.options, "compares", False) for step in self.sessions)
 
     def other(self, steps: list[Step], subject: Lock | Leftover) -> tuple[Step, Verdict] | None:
         """The first verdict to act on a lock or a leftover, or the last one not to."""

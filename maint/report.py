@@ -18,7 +18,7 @@ from maint.engine import SPEAK_AFTER, Busy, Run, Summary
 from maint.interface import Explanation
 from maint.journal import EndLine, RunLine, timestamp
 from maint.planning import Plan, PlannedStore
-from maint.tally import AGES, OLDEST, Tally
+from maint.tally import Tally
 from maint.verdicts import Act, Compare, Kept, No, Verdict, Wait
 from store.facts import Place, Problem, Session
 from store.layout import known_layouts
@@ -230,7 +230,7 @@ def status_text(store: PlannedStore, trash: tuple[int, int]) -> Iterator[str]:
     """What there is in a store, and what the next sweep would do."""
     tally = store.tally
     yield _store_head(store)
-    states = ", ".join(f"{share.sessions:,} {state}" for state, share in sorted(tally.states.items()))
+    states = ", ".join(f"{share.sessions:,} {state}" for state, share in tally.states.items())
     if states:
         yield f"  states  {states}; {tally.empty:,} empty"
         yield f"  ages    {', '.join(_ages(tally))}"
@@ -245,10 +245,8 @@ def status_text(store: PlannedStore, trash: tuple[int, int]) -> Iterator[str]:
 
 
 def _ages(tally: Tally) -> Iterator[str]:
-    for label in (*(label for label, _ in AGES), OLDEST):
-        share = tally.ages.get(label)
-        if share is not None:
-            yield f"{label}: {share.sessions:,} ({size(share.bytes)})"
+    for label, share in tally.ages.items():
+        yield f"{label}: {share.sessions:,} ({size(share.bytes)})"
 
 
 def status_line(store: PlannedStore, trash: tuple[int, int]) -> bytes:
@@ -263,7 +261,7 @@ def status_line(store: PlannedStore, trash: tuple[int, int]) -> bytes:
                 "path": store.place.path,
                 "sessions": tally.total.sessions,
                 "bytes": tally.total.bytes,
-                "states": {state: share for state, share in sorted(tally.states.items())},
+                "states": tally.states,
                 "ages": tally.ages,
                 "empty": tally.empty,
                 "trash": {"files": trash[0], "bytes": trash[1]},

@@ -214,7 +214,7 @@ def _serve(pipe: Connection, work: Callable[[Any], Any], inherited: list[Connect
     syscalls.die_with_parent(leader)
     for other in inherited:
         other.close()
-    gc.disable()  # nothing here makes cycles, and a survey makes very many objects
+    gc.disable()  # a survey makes very many objects and hardly a cycle
     while True:
         try:
             task = pickle.loads(pipe.recv_bytes())  # noqa: S301  from our own leader

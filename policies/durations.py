@@ -135,8 +135,8 @@ class Duration:
 def _stepped(start: datetime, months: int) -> datetime:
     """The same day and time of day, or the last day of a shorter month, so many months later."""
     year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
-    first = start.replace(year=year, month=month + 1, day=1, fold=0)
-    return first.replace(day=min(start.day, monthrange(year, month + 1)[1]))
+    day = start.day if start.day <= 28 else min(start.day, monthrange(year, month + 1)[1])
+    return start.replace(year=year, month=month + 1, day=day, fold=0)
 
 
 def _midnight(moment: datetime) -> datetime:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from policies.durations import Duration
 from policies.mistakes import Misread
 from policies.options import option
+from policies.wording import listed, mapped
 from policies.words import Glob
 
 
@@ -30,6 +31,17 @@ class Keep:
     yearly: int | None = option("The newest session of each of the last N years that have one.", default=None)
     tags: tuple[str, ...] = option("All sessions that carry one of these tags.", default=())
     names: tuple[Glob, ...] = option("All sessions whose name matches one of these globs.", default=())
+
+    def __str__(self) -> str:
+        """The rules on one line, in the words of the policy language."""
+        given = {each.name: getattr(self, each.name) for each in fields(self)}
+        return mapped(
+            {
+                name: listed(value) if isinstance(value, tuple) else str(value)
+                for name, value in given.items()
+                if value
+            }
+        )
 
     def __post_init__(self) -> None:
         for each in fields(self):

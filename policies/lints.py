@@ -3,7 +3,6 @@
 import posixpath
 from collections.abc import Callable, Iterable
 from dataclasses import fields
-from itertools import combinations
 from typing import Any
 
 from policies import tree
@@ -32,6 +31,7 @@ def lint(
         *_below_min_idle(source, passes, limits),
         *_shadowed(source, passes),
         *_odd_texts(source, protect, passes),
+        *_odd_kept_tags(source, passes),
     ]
     if exists is not None:
         found += _missing(source, stores, exists)
@@ -50,32 +50,46 @@ def _missing(
 
 
 def _overlapping(source: tree.Source, stores: tuple[Placed[StoreSpec], ...]) -> Iterable[Mistake]:
-    for one, two in combinations(stores, 2):
-        if not one.value.paths and not two.value.paths and one.value.kind == two.value.kind:
+    defaults: dict[str, str] = {}
+    # What earlier stores named, and all folders above that: overlaps are then looked up, not searched.
+    named: dict[str, tuple[str, str]] = {}
+    above: dict[str, tuple[str, str]] = {}
+    for store in stores:
+        name, kind, paths = store.value.name, store.value.kind, store.value.paths
+        if not paths and kind in defaults:
             yield source.mistake(
-                two.owner,
-                f"the stores `{one.value.name}` and `{two.value.name}` are both the default roots of "
-                f"`{one.value.kind}`",
+                store.owner,
+                f"the stores `{defaults[kind]}` and `{name}` are both the default roots of `{kind}`",
                 "give one of them a `path`, or remove it",
             )
-        for key, path in two.value.paths.items():
-            for other in one.value.paths.values():
-                relation = _relation(path, other)
-                if relation is not None:
-                    yield source.mistake(
-                        _under(two, key),
-                        f"{shown(path)} is {relation} {shown(other)} of the store `{one.value.name}`",
-                        "every session should belong to one store",
-                    )
+        if not paths:
+            defaults.setdefault(kind, name)
+        plain = {key: posixpath.normpath(path) for key, path in paths.items()}
+        for key, path in plain.items():
+            higher = next((each for each in _ancestors(path) if each in named), None)
+            if path in named:
+                relation, (other, text) = "the same as", named[path]
+            elif higher is not None:
+                relation, (other, text) = "inside", named[higher]
+            elif path in above:
+                relation, (other, text) = "around", above[path]
+            else:
+                continue
+            yield source.mistake(
+                _under(store, key),
+                f"{shown(paths[key])} is {relation} {shown(text)} of the store `{other}`",
+                "every session should belong to one store",
+            )
+        for key, path in plain.items():
+            named.setdefault(path, (name, paths[key]))
+            for each in _ancestors(path):
+                above.setdefault(each, (name, paths[key]))
 
 
-def _relation(path: str, other: str) -> str | None:
-    one, two = posixpath.normpath(path), posixpath.normpath(other)
-    if one == two:
-        return "the same as"
-    if one.startswith(two + "/"):
-        return "inside"
-    return "around" if two.startswith(one + "/") else None
+def _ancestors(path: str) -> Iterable[str]:
+    while (parent := posixpath.dirname(path)) not in {path, ""}:
+        yield parent
+        path = parent
 
 
 def _below_min_idle(
@@ -157,14 +171,31 @@ def _odd_texts(
     for node, selector in selections:
         for term in _terms(selector):
             for text in term.value if isinstance(term.value, tuple) else ():
-                if term.key == "tags" and any(sign in text for sign in "*?["):
-                    message = f"the tag {shown(text)} is compared as it is written"
-                    yield source.mistake(_where_is(node, text), message, "tags take no wildcards")
+                if term.key == "tags" and _has_wildcard(text):
+                    yield _odd_tag(source, _where_is(node, text), text)
                 elif term.key == "project" and (
                     not text.startswith(("/", "*", "?", "[")) or text.endswith("/")
                 ):
                     message = f"no project matches {shown(text)}: a project is a whole path without a `/` at its end"
                     yield source.mistake(_where_is(node, text), message, f"write `*/{text.strip('/')}`")
+
+
+def _odd_kept_tags(source: tree.Source, passes: tuple[Placed[PassOptions], ...]) -> Iterable[Mistake]:
+    for each in passes:
+        for name, value in _options(each.value).items():
+            for tag in value.tags if isinstance(value, Keep) else ():
+                if _has_wildcard(tag):
+                    yield _odd_tag(source, _where_is(_under(each, name), tag), tag)
+
+
+def _has_wildcard(text: str) -> bool:
+    return any(sign in text for sign in "*?[")
+
+
+def _odd_tag(source: tree.Source, place: tree.Node, tag: str) -> Mistake:
+    return source.mistake(
+        place, f"the tag {shown(tag)} is compared as it is written", "tags take no wildcards"
+    )
 
 
 def _terms(selector: Selector) -> Iterable[Term]:

@@ -50,12 +50,14 @@ def read_tree(text: bytes, name: str) -> Reading:
             builder.take(event)
     except yaml.MarkedYAMLError as error:
         builder.errors.append(_syntax_mistake(source, error))
+        builder.stopped = True
     except (yaml.YAMLError, ValueError, OverflowError):
         # Numbers and escapes beyond what the scanner can hold fail in it without a place of their own.
         place = _position(loader.get_mark())
         builder.errors.append(
             source.mistake(place, "this is no YAML", "is there a number or an escape too large?")
         )
+        builder.stopped = True
     finally:
         loader.dispose()
     if builder.root is None and not builder.errors:
@@ -163,10 +165,12 @@ class _Builder:
         char = next((char for char in event.value if not char.isprintable()), None)
         if char is None:
             return True
-        name = "a line break" if char == "\n" else unicodedata.name(char, "a control character").lower()
-        self._refuse(
-            event, f"this text contains {name} (U+{ord(char):04X})", "in a glob, `?` stands for any character"
-        )
+        if char == "\n":
+            self._refuse(event, "this text has a line break", "write it on one line")
+        else:
+            name = unicodedata.name(char, "a control character").lower()
+            hint = "in a glob, `?` stands for any character"
+            self._refuse(event, f"this text contains {name} (U+{ord(char):04X})", hint)
         return False
 
     def _close(self) -> None:

@@ -20,6 +20,10 @@ from policies.suggest import choices, closest
 from policies.unknown import guess
 from policies.words import Kind
 
+# Lints compare every pass with every other one.
+_MOST_PASSES: Final = 500
+_LONGEST_PATH: Final = 4096
+
 
 @dataclass(frozen=True)
 class Section:
@@ -178,6 +182,8 @@ def _read_path(scope: Scope, node: tree.Node) -> str:
         )
     if not text.startswith(("/", "~/")):
         raise scope.refuse(node, f"the path {shown(text)} is relative", "start it with `/` or `~/`")
+    if len(text) > _LONGEST_PATH:
+        raise scope.refuse(node, f"a path of {len(text):,} characters", f"write at most {_LONGEST_PATH:,}")
     if {".", ".."} & set(text.split("/")):
         raise scope.refuse(node, f"the path {shown(text)} goes through `.` or `..`", "write it without")
     if not text.strip("/"):
@@ -202,6 +208,10 @@ def _read_passes(scope: Scope, _key: tree.Scalar, node: tree.Node) -> tuple[Plac
     if isinstance(node, tree.Mapping) and node.entries:
         raise scope.refuse(node, "the passes are a mapping", "their order counts: put `- ` before each")
     items = scope.sequence(node, "a list of passes, such as `- litter: {older_than: 2d}`").items
+    if len(items) > _MOST_PASSES:
+        raise scope.refuse(
+            items[_MOST_PASSES], f"more than {_MOST_PASSES} passes", "select more with each of them"
+        )
     passes = []
     for item in items:
         with scope.going_on():

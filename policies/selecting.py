@@ -19,7 +19,8 @@ from policies.unknown import guess
 ReadValue: TypeAlias = Callable[[Scope, Any, tree.Node], Any]
 
 KEYS: Final = (*TERMS, "any", "all", "not")
-_HOW: Final = "write `{state: crashed}`, or `all` for every session"
+_HOW: Final = "write a selection, such as `{state: crashed}`"
+_HOW_AT_TOP: Final = "write a selection, such as `{state: crashed}`, or `all` for every session"
 
 
 def read_selector(scope: Scope, node: tree.Node, read_value: ReadValue) -> Selector:
@@ -28,17 +29,17 @@ def read_selector(scope: Scope, node: tree.Node, read_value: ReadValue) -> Selec
         return Selector.ALL
     if isinstance(node, tree.Sequence):
         raise scope.refuse(node, "a list stands where one selection belongs", "write `{any: [{...}, {...}]}`")
-    return _read_conditions(scope, node, read_value)
+    return _read_conditions(scope, node, read_value, _HOW_AT_TOP)
 
 
-def _read_conditions(scope: Scope, node: tree.Node, read_value: ReadValue) -> Selector:
+def _read_conditions(scope: Scope, node: tree.Node, read_value: ReadValue, how: str = _HOW) -> Selector:
     if isinstance(node, tree.Scalar) and node.text == "all":
         raise scope.refuse(
             node, "`all` stands inside a selection", "it can only be written alone: `where: all`"
         )
     if isinstance(node, tree.Mapping) and scope.is_nothing(node):
-        raise scope.refuse(node, "an empty selection", "to select every session, write `all`")
-    body = scope.mapping(node, _HOW)
+        raise scope.refuse(node, "an empty selection", how)
+    body = scope.mapping(node, how)
     parts = []
     for key, value in body.entries:
         with scope.going_on():

@@ -21,4 +21,8 @@ def listed(words: Iterable[str]) -> str:
 def quoted(word: str) -> str:
     """The word, in quotation marks if it would not be read back without them, and always printable."""
     text = str(word)
-    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=not text.isprintable())
+    return (
+        text
+        if _PLAIN.fullmatch(text) and text.lower() != "null"
+        else json.dumps(text, ensure_ascii=not text.isprintable())
+    )

@@ -5,6 +5,7 @@ A typical session costs one open, one look, one read and one close; nothing here
 
 import os
 import re
+import stat
 from collections.abc import Iterator
 
 import msgspec
@@ -12,7 +13,7 @@ import msgspec
 from store import edges, leases, opening
 from store.edges import Edges
 from store.leases import Lease
-from store.facts import Member, Owner, Place, Problem, Session, State
+from store.facts import Fingerprint, Member, Owner, Place, Problem, Session, State
 from store.layouts.rec.records import (
     KNOWN_VERSION,
     Command,
@@ -26,8 +27,13 @@ from store.layouts.rec.recorder import Recorder
 from store.names import printable
 
 SUFFIX = ".ndjson"
+SUFFIX_LENGTH = len(SUFFIX)
 ENTRY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\.ndjson", re.ASCII)
 """Names that may be a session: rec writes UUIDs, people and imports write other plain words."""
+
+
+FEW = 4
+"""Lines between header and footer up to which it is worth looking whether they are blank."""
 
 
 class Ends(msgspec.Struct, gc=False):
@@ -43,13 +49,17 @@ class Ends(msgspec.Struct, gc=False):
 
 
 def read_sessions(place: Place, recorder: Recorder, entries: list[str]) -> Iterator[Session | Problem]:
-    """The facts of each entry of the sessions folder; what is no session of rec's gives a problem."""
+    """The facts of each entry of the sessions folder; what is no session of rec's gives a problem.
+
+    ``entries`` match `ENTRY`, so that they can be opened without another look at them.
+    """
     folder = opening.open_folder(place.path)
     try:
         around = os.fstat(folder)
+        device, owner = around.st_dev, around.st_uid
         for entry in entries:
             try:
-                fd = opening.open_session(folder, entry)
+                fd = os.open(entry, opening.SESSION_FLAGS, dir_fd=folder)
             except FileNotFoundError:
                 continue  # deleted since it was listed: rec's own delete, nothing to say
             except OSError as error:
@@ -57,12 +67,20 @@ def read_sessions(place: Place, recorder: Recorder, entries: list[str]) -> Itera
                 continue
             try:
                 found = os.fstat(fd)
-                refusal = opening.refuse_reason(found, around)
-                if refusal is not None:
-                    text = f"expected a session file of rec, found {refusal}; left alone"
-                    yield Problem(place.name, printable(entry), text)
+                # The usual file, told by the cheapest questions; `refuse_reason` says what is wrong with another.
+                if (
+                    found.st_nlink != 1
+                    or found.st_uid != owner
+                    or found.st_dev != device
+                    or not stat.S_ISREG(found.st_mode)
+                ):
+                    yield _refused(place, entry, opening.refuse_reason(found, around))
                     continue
-                yield _read_one(place, recorder, entry, fd, found)
+                ends = read_ends(edges.read_edges(fd, found.st_size))
+                last_changed = found.st_mtime
+                if ends.state is not State.COMPLETE or ends.header.id != entry[:-SUFFIX_LENGTH]:  # type: ignore[union-attr]
+                    last_changed = _judge(recorder, entry, fd, ends, last_changed)
+                yield _session(place, entry, ends, found, last_changed)
             except OSError as error:
                 yield _unreadable(place, folder, entry, error)
             finally:
@@ -71,42 +89,52 @@ def read_sessions(place: Place, recorder: Recorder, entries: list[str]) -> Itera
         os.close(folder)
 
 
-def _read_one(place: Place, recorder: Recorder, entry: str, fd: int, found: os.stat_result) -> Session:
-    ends = read_ends(edges.read_edges(fd, found.st_size))
+def _session(place: Place, entry: str, ends: Ends, found: os.stat_result, last_changed: float) -> Session:
+    header, footer, last = ends.header, ends.footer, ends.last
+    size = found.st_size
+    fingerprint = Fingerprint(found.st_dev, found.st_ino, size, found.st_mtime_ns, found.st_ctime_ns)
+    if header is None:
+        name = started_at = project = tags = None
+    else:
+        name, started_at, tags = header.name, header.started_at, header.tags
+        project = header.env.PWD if header.env is not None else None
+    return Session(
+        store=place.name,
+        kind=place.kind,
+        id=entry[:-SUFFIX_LENGTH],
+        state=ends.state,
+        evidence=ends.evidence,
+        members=(Member("sessions", entry, fingerprint),),
+        bytes=size,
+        last_changed=last_changed,
+        name=name,
+        started_at=started_at,
+        ended_at=None if footer is None else footer.ended_at,
+        last_record_at=None if last is None else last.started_at if last.ended_at is None else last.ended_at,
+        has_footer=footer is not None,
+        records=ends.records,
+        empty=ends.empty,
+        project=project,
+        tags=tags,
+    )
+
+
+def _judge(recorder: Recorder, entry: str, fd: int, ends: Ends, last_changed: float) -> float:
+    """Mend the state by what the recorder and the system say of it; when anything about it last changed.
+
+    Asked about sessions that are not plainly complete.
+    """
     header = ends.header
-    last_changed = found.st_mtime
     if header is not None:
-        if header.id != entry[: -len(SUFFIX)]:
+        if header.id != entry[:-SUFFIX_LENGTH]:
             ends.state = State.UNKNOWN
-            ends.evidence = f"its header names another session, {printable(header.id)!r:.60}"
-        elif header.version > KNOWN_VERSION:
-            ends.state = State.UNKNOWN
-            ends.evidence = f"its header has version {header.version}; known is up to {KNOWN_VERSION}"
-        elif ends.footer is None and recorder.points_at(entry, header):
+            ends.evidence = f"its header names another session, {printable(header.id):.60}"
+        elif ends.state is not State.UNKNOWN and ends.footer is None and recorder.points_at(entry, header):
             last_changed = max(last_changed, recorder.silent_since)
             _judge_recording(recorder, ends, last_changed)
     if ends.state is State.CRASHED and leases.probe(fd) is Lease.BUSY:
         ends.state, ends.evidence = State.LIVE, "a process has it open for writing"
-    footer, last = ends.footer, ends.last
-    return Session(
-        store=place.name,
-        kind=place.kind,
-        id=entry[: -len(SUFFIX)],
-        state=ends.state,
-        evidence=ends.evidence,
-        members=(Member("sessions", entry, opening.fingerprint(found)),),
-        bytes=found.st_size,
-        last_changed=last_changed,
-        name=header.name if header else None,
-        started_at=header.started_at if header else None,
-        ended_at=footer.ended_at if footer else None,
-        last_record_at=(last.started_at if last.ended_at is None else last.ended_at) if last else None,
-        has_footer=footer is not None,
-        records=ends.records,
-        empty=ends.empty,
-        project=header.env.PWD if header and header.env else None,
-        tags=header.tags if header else None,
-    )
+    return last_changed
 
 
 def _judge_recording(recorder: Recorder, ends: Ends, last_changed: float) -> None:
@@ -125,34 +153,42 @@ def read_ends(ends: Edges) -> Ends:
     The first record must be the header, and the last one decides about the footer.
     A file without a byte is a recording that broke off before its header.
     """
-    if ends.first is None:
+    first = ends.first
+    if first is None:
         return _without_line(ends)
-    header = decode_header(ends.first)
+    header = decode_header(first)
     if header is None:
-        return Ends(None, State.CORRUPT, _why_headerless(ends.first))
-    tail = decode(ends.tail) if ends.tail is not None else None
-    last_line = ends.tail if tail is not None else ends.last
-    last = tail if tail is not None else (decode(ends.last) if ends.last is not None else None)
-    torn = 0 if tail is not None else ends.torn
-    ended = Ends(header, State.CRASHED, "", records=None)
-    if isinstance(last, Footer):
-        ended.footer = last
-    elif isinstance(last, Command):
-        ended.last = last
-    _count(ended, ends, header, last_line, whole_tail=tail is not None)
-    if ends.too_long:
-        ended.state, ended.evidence = State.UNKNOWN, "its last line is too long to be read"
-    elif torn:
-        ended.evidence = f"it ends in {torn} bytes that are no complete record"
-    elif last is None:
-        ended.evidence = "its last line is no record"
-    elif header.recovered:
-        ended.state, ended.evidence = State.RECOVERED, "its header says that it was recovered"
-    elif ended.footer is not None:
-        ended.state, ended.evidence = State.COMPLETE, "it has a footer"
+        return Ends(None, State.CORRUPT, _why_headerless(first))
+    last_line, torn, whole_tail = ends.last, ends.torn, False
+    last = decode(last_line) if last_line is not None else None
+    if ends.tail is not None and (tail := decode(ends.tail)) is not None:
+        last_line, torn, whole_tail, last = ends.tail, 0, True, tail
+    footer = last if type(last) is Footer else None
+    command = last if type(last) is Command else None
+    if ends.whole is not None:
+        records, empty = _count(ends.whole, ends.last_end, header, has_footer=footer is not None, tail=whole_tail)
+    elif footer is not None:
+        # Only when nothing fits between header and footer is it sure to be empty: their newlines, of either kind.
+        records = footer.command_count + 2
+        empty = ends.size - len(first) - len(last_line or b"") <= 4
     else:
-        ended.evidence = "it has no footer"
-    return ended
+        records, empty = None, None if command is None else False
+    state = State.CRASHED
+    if header.version > KNOWN_VERSION:
+        state, evidence = State.UNKNOWN, f"its header has version {header.version}; known is up to {KNOWN_VERSION}"
+    elif ends.too_long:
+        state, evidence = State.UNKNOWN, "its last line is too long to be read"
+    elif torn:
+        evidence = f"it ends in {torn} bytes that are no complete record"
+    elif header.recovered:
+        state, evidence = State.RECOVERED, "its header says that it was recovered"
+    elif footer is not None:
+        state, evidence = State.COMPLETE, "it has a footer"
+    elif last is None:
+        evidence = "its last line is no record"
+    else:
+        evidence = "it has no footer"
+    return Ends(header, state, evidence, footer, command, records, empty)
 
 
 def _without_line(ends: Edges) -> Ends:
@@ -175,35 +211,26 @@ def _why_headerless(first: bytes) -> str:
             return "its first line is no header"
 
 
-def _count(ended: Ends, ends: Edges, header: Header, last: bytes | None, *, whole_tail: bool) -> None:
-    """How many records there are, and whether any of them is a command of a person.
+def _count(whole: bytes, end: int, header: Header, *, has_footer: bool, tail: bool) -> tuple[int, bool]:
+    """How many records a session has that was read whole, and whether none of them is a command of a person.
 
-    Exact where the whole file was read; beyond that the footer's own count is taken, and a session is only
-    called empty when nothing at all fits between header and footer.
+    ``end`` is behind the last newline, ``tail`` says that a record without one follows.
+    Blank lines are told from records where there are few lines, and count as records among many.
     """
-    if ends.whole is None:
-        if ended.footer is not None:
-            ended.records = ended.footer.command_count + 2
-            between = ends.size - len(ends.first or b"") - len(last or b"")
-            ended.empty = between <= 4  # the newlines, of either kind
-        elif ended.last is not None:
-            ended.empty = False
-        return
-    content = ends.whole if whole_tail else ends.whole[: ends.last_end]
-    lines = content.count(b"\n") + whole_tail
-    between = lines - 1 - (ended.footer is not None)
-    if between > 1 or b"\n\n" in content or b"\r" in content:
-        inner = [line for line in content.split(b"\n") if line.strip()]
-        lines = len(inner)
-        between = lines - 1 - (ended.footer is not None)
-    ended.records = lines
-    if between <= 0:
-        ended.empty = True
-    elif between > 1:
-        ended.empty = False
-    else:
-        only = decode([line for line in content.split(b"\n") if line.strip()][1])
-        ended.empty = isinstance(only, Command) and is_leaked_stop(only, header.started_at)
+    records = whole.count(b"\n", 0, end) + tail
+    between = records - 1 - has_footer
+    if between > FEW:
+        return records, False
+    lines = [line for line in (whole if tail else whole[:end]).split(b"\n") if line.strip()]
+    between = len(lines) - 1 - has_footer
+    if between != 1:
+        return len(lines), between <= 0
+    only = decode(lines[1])
+    return len(lines), isinstance(only, Command) and is_leaked_stop(only, header.started_at)
+
+
+def _refused(place: Place, entry: str, what: str | None) -> Problem:
+    return Problem(place.name, printable(entry), f"expected a session file of rec, but it {what}; left alone")
 
 
 def _unreadable(place: Place, folder: int, entry: str, error: OSError) -> Problem:
@@ -214,6 +241,6 @@ def _unreadable(place: Place, folder: int, entry: str, error: OSError) -> Proble
     except OSError:
         what = None
     if what is not None:
-        return Problem(place.name, printable(entry), f"expected a session file of rec, found {what}; left alone")
+        return _refused(place, entry, what)
     text = f"cannot be read ({error.strerror}); left alone"
     return Problem(place.name, printable(entry), text, grave=True)

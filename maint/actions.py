@@ -63,8 +63,6 @@ class Action(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="a
     old_name: str | None = None
     after: str | None = None
     guard: Member | None = None
-    n: int = 0
-    """Its place in the plan of its store, by which outcomes refer to it."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="outcome", gc=False):
@@ -79,14 +77,16 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="
     result: Result
     detail: str = ""
     n: int = 0
+    """The place of the action in the plan of its store, from 0."""
+
     left: Fingerprint | None = None
     """What a rewritten session was left as, so that undoing can tell whether it has changed since."""
 
 
 def outcome_of(
-    action: Action, result: Result, detail: str = "", *, left: Fingerprint | None = None
+    n: int, action: Action, result: Result, detail: str = "", *, left: Fingerprint | None = None
 ) -> Outcome:
-    """The outcome that goes with an action."""
+    """The outcome of the action at place ``n``."""
     return Outcome(
         verb=action.verb,
         pass_=action.pass_,
@@ -96,6 +96,6 @@ def outcome_of(
         bytes=action.bytes,
         result=result,
         detail=detail,
-        n=action.n,
+        n=n,
         left=left,
     )

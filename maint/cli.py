@@ -65,7 +65,9 @@ class _Moment(click.ParamType[float]):
 def _options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """The options that several verbs share, by name, so that they mean the same everywhere."""
     known = {
-        "policy": click.option("--policy", metavar="FILE", help="The policy; else your own, else the default one."),
+        "policy": click.option(
+            "--policy", metavar="FILE", help="The policy; else your own, else the default one."
+        ),
         "store": click.option("--store", "stores", multiple=True, metavar="NAME", help="Only this store."),
         "only": click.option("--only", metavar="PASS,...", help="Only these passes, and no end of trash."),
         "jobs": click.option("--jobs", type=click.IntRange(1, 256), metavar="N", help="Worker processes."),
@@ -201,7 +203,9 @@ def undo(run: str, policy: str | None, stores: tuple[str, ...], wait: float, as_
             _fail(2, str(error))
     for text in report.shortened(impossible):
         say(f"cannot be taken back: {printable(text)}")
-    speaker.finish(done, where, stop.signal, always=True, incomplete=bool(impossible) or done.summary.skipped > 0)
+    speaker.finish(
+        done, where, stop.signal, always=True, incomplete=bool(impossible) or done.summary.skipped > 0
+    )
 
 
 @cli.command()
@@ -267,7 +271,9 @@ def status(policy: str | None, stores: tuple[str, ...], jobs: int | None, as_jso
 @cli.command()
 @click.argument("session")
 @_options("policy", "store", "at", "json")
-def explain(session: str, policy: str | None, stores: tuple[str, ...], at: float | None, as_json: bool) -> None:
+def explain(
+    session: str, policy: str | None, stores: tuple[str, ...], at: float | None, as_json: bool
+) -> None:
     """Every pass's verdict on one session, and when that will change."""
     rules, where = _selection(policy, stores, None)
     moment = time.time() if at is None else at
@@ -288,11 +294,17 @@ def list_(trashed: bool, policy: str | None, stores: tuple[str, ...], as_json: b
     try:
         if trashed:
             for place, kept in interface.trashed(where):
-                _out(report.trashed_line(place, kept) if as_json else report.trashed_row(place, kept).encode() + b"\n")
+                _out(
+                    report.trashed_line(place, kept)
+                    if as_json
+                    else report.trashed_row(place, kept).encode() + b"\n"
+                )
             return
         now = time.time()
         for session in interface.sessions(rules, where):
-            _out(report.session_line(session) if as_json else report.session_row(session, now).encode() + b"\n")
+            _out(
+                report.session_line(session) if as_json else report.session_row(session, now).encode() + b"\n"
+            )
     except OSError as error:
         _fail(UNREADABLE, describe(error))
 
@@ -354,7 +366,9 @@ def policy_check(file: str) -> None:
         print(f"{lint}\n  (this is no error)", file=sys.stderr)
     if checked.errors:
         _complain_of_policy(PolicyInvalid(checked.errors))
-    print(f"{printable(file)}: valid, with {len(checked.lints)} remarks" if checked.lints else f"{file}: valid")
+    print(
+        f"{printable(file)}: valid, with {len(checked.lints)} remarks" if checked.lints else f"{file}: valid"
+    )
 
 
 @policy_.command(name="show")
@@ -457,9 +471,7 @@ class _Speaker:
         sys.exit(1 if incomplete and code == 0 else code)
 
 
-def _selection(
-    policy: str | None, stores: tuple[str, ...], only: str | None
-) -> tuple[Policy, list[Place]]:
+def _selection(policy: str | None, stores: tuple[str, ...], only: str | None) -> tuple[Policy, list[Place]]:
     """The policy and the places that a verb is to work on; ends with a usage error for unknown names."""
     rules = _policy(policy)
     where = interface.places(rules)
@@ -510,8 +522,7 @@ def _save(run: Run, path: str) -> None:
     assert run.plan is not None
     beside = f"{path}.{os.getpid()}.new"
     with open(beside, "xb") as file:
-        for line in report.plan_lines(run.plan):
-            file.write(line)
+        file.writelines(report.plan_lines(run.plan))
         file.write(report.summary_line(run))
     os.replace(beside, path)
 
@@ -557,7 +568,7 @@ def main() -> None:
         # Whoever read our output had enough of it, which is no error; Python must not flush into the pipe again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
-    except Exception as error:  # noqa: BLE001  the last line of defence
+    except Exception as error:
         if os.environ.get("MAINT_DEBUG"):
             raise
         say(f"defect: {type(error).__name__}: {error}")

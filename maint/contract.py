@@ -58,9 +58,7 @@ class Pass(ABC):
         It never sees what is protected, nor what ``where`` and ``stores`` exclude.
         """
 
-    def compare(
-        self, options: Any, setting: Setting, group: Iterable[Candidate]
-    ) -> Mapping[str, Act | Kept]:
+    def compare(self, options: Any, setting: Setting, group: Iterable[Candidate]) -> Mapping[str, Act | Kept]:
         """The verdicts, by key, of all old enough candidates of one group; for passes that answer `Compare`."""
         raise TypeError(f"pass {self.name} compares nothing")
 

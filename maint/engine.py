@@ -351,33 +351,36 @@ def _outcomes(
     undone: set[str] = set()
     first = sum(count for verb, count in planned.planned.items() if verb not in LAST_VERBS)
     hands = Hands(place, run)
-    crew: Crew[bytes, list[Outcome]] = Crew(jobs if first > BATCH else 1, hands, stop)
+    crew: Crew[_Numbered, list[Outcome]] = Crew(jobs if first > BATCH else 1, hands, stop)
     try:
-        lines = planned.lines()
-        for task, answer in crew.run(_batches(islice(lines, first))):
+        for task, answer in crew.run(_batches(planned, 0, first)):
             outcomes = _unanswered(task, answer) if isinstance(answer, Died) else answer
             undone.update(outcome.session for outcome in outcomes if outcome.result is not Result.DONE)
             yield outcomes
-        for task in _batches(islice(planned.lines(), first, None)):
+        for task in _batches(planned, first, None):
             if stop():
                 return
-            yield [_after(hands, action, undone) for action in map(_decode, task)]
+            yield [_after(hands, n, _decode(line), undone) for n, line in task]
     finally:
         hands.close()
 
 
-def _after(hands: Hands, action: Action, undone: set[str]) -> Outcome:
+_Numbered = tuple[int, bytes]
+
+
+def _after(hands: Hands, n: int, action: Action, undone: set[str]) -> Outcome:
     if action.after is not None and action.after in undone:
-        return outcome_of(action, Result.SKIPPED, f"session {action.after} was not seen to")
-    return hands.carry_out(action)
+        return outcome_of(n, action, Result.SKIPPED, f"session {action.after} was not seen to")
+    return hands.carry_out(n, action)
 
 
-def _unanswered(task: list[bytes], died: Died) -> list[Outcome]:
-    return [outcome_of(action, Result.LOST, died.how) for action in map(_decode, task)]
+def _unanswered(task: list[_Numbered], died: Died) -> list[Outcome]:
+    return [outcome_of(n, _decode(line), Result.LOST, died.how) for n, line in task]
 
 
-def _batches(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
-    remaining = iter(lines)
+def _batches(planned: PlannedStore, start: int, stop: int | None) -> Iterator[list[_Numbered]]:
+    """The actions from one place to another, with their places, some at a time."""
+    remaining = islice(enumerate(planned.lines()), start, stop)
     while batch := list(islice(remaining, BATCH)):
         yield batch
 

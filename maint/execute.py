@@ -34,9 +34,9 @@ class Hands:
         self._run = run
         self._roots: RootFds | None = None
 
-    def __call__(self, lines: list[bytes]) -> list[Outcome]:
-        """Carry out actions, given as JSON; an outcome each."""
-        return [self.carry_out(_decode(line)) for line in lines]
+    def __call__(self, work: list[tuple[int, bytes]]) -> list[Outcome]:
+        """Carry out actions, given by their place in the plan and as JSON; an outcome each."""
+        return [self.carry_out(n, _decode(line)) for n, line in work]
 
     @property
     def roots(self) -> RootFds:
@@ -49,43 +49,43 @@ class Hands:
             self._roots.close()
             self._roots = None
 
-    def carry_out(self, action: Action) -> Outcome:
-        """Do one action, whatever comes of it."""
+    def carry_out(self, n: int, action: Action) -> Outcome:
+        """Do the action at place ``n``, whatever comes of it."""
         try:
-            return self._act(action)
+            return self._act(n, action)
         except Skip as skip:
-            return outcome_of(action, Result.SKIPPED, str(skip))
+            return outcome_of(n, action, Result.SKIPPED, str(skip))
         except Unmendable as reason:
-            return outcome_of(action, Result.SKIPPED, f"cannot be made whole: {reason}")
+            return outcome_of(n, action, Result.SKIPPED, f"cannot be made whole: {reason}")
         except Poisoned as error:
             text = f"the disk could not be made to keep it ({error.strerror}); the old file stays"
-            return outcome_of(action, Result.FAILED, text)
+            return outcome_of(n, action, Result.FAILED, text)
         except Stranded as error:
-            return outcome_of(action, Result.FAILED, error.strerror or str(error))
+            return outcome_of(n, action, Result.FAILED, error.strerror or str(error))
         except OSError as error:
-            return outcome_of(action, Result.FAILED, describe(error))
+            return outcome_of(n, action, Result.FAILED, describe(error))
         except KeyError as root:
-            return outcome_of(action, Result.FAILED, f"the root {root} of the store is not there")
+            return outcome_of(n, action, Result.FAILED, f"the root {root} of the store is not there")
 
-    def _act(self, action: Action) -> Outcome:
+    def _act(self, n: int, action: Action) -> Outcome:
         match action.verb:
             case Verb.DELETE_EMPTY | Verb.PRUNE | Verb.REMOVE_LITTER:
                 change.move_to_trash(self.roots, action.members, self._run)
-                return outcome_of(action, Result.DONE)
+                return outcome_of(n, action, Result.DONE)
             case Verb.UNLOCK:
-                return self._unlock(action)
+                return self._unlock(n, action)
             case Verb.RECOVER:
-                return self._recover(action)
+                return self._recover(n, action)
             case Verb.EXPIRE_TRASH:
                 for member in action.members:
                     change.expire(self.roots, member.path, member.fingerprint)
-                return outcome_of(action, Result.DONE)
+                return outcome_of(n, action, Result.DONE)
             case Verb.RESTORE:
-                return self._restore(action)
+                return self._restore(n, action)
             case _:
                 assert_never(action.verb)
 
-    def _unlock(self, action: Action) -> Outcome:
+    def _unlock(self, n: int, action: Action) -> Outcome:
         """Remove a recorder's file while holding the lock that the recorder takes to change it.
 
         A lock that is gone was removed by its recorder, or by an earlier attempt: the look of the removal tells.
@@ -93,7 +93,7 @@ class Hands:
         guard = action.guard
         if guard is None:
             change.move_to_trash(self.roots, action.members, self._run)
-            return outcome_of(action, Result.DONE)
+            return outcome_of(n, action, Result.DONE)
         try:
             with locks.probe_flock(self.roots[guard.root], guard.path) as (held, fd):
                 if not held:
@@ -105,23 +105,23 @@ class Hands:
             if guard not in action.members:
                 raise Skip("its recorder has ended the recording itself") from None
             change.move_to_trash(self.roots, action.members, self._run)
-        return outcome_of(action, Result.DONE)
+        return outcome_of(n, action, Result.DONE)
 
-    def _recover(self, action: Action) -> Outcome:
+    def _recover(self, n: int, action: Action) -> Outcome:
         (member,) = action.members
         changed = member.fingerprint.mtime_ns / 1e9
         mend = known_layouts()[self._place.kind].mend(action.session, action.name, changed)
         idle = time.time() - changed > LONG_IDLE
-        rewritten = change.rewrite(self.roots, member, self._run, action.n, mend.build, idle=idle)
+        rewritten = change.rewrite(self.roots, member, self._run, n, mend.build, idle=idle)
         told = [mend.account()] if rewritten.backup else []
         if action.name is not None:
             told.append(f"renamed to {action.name}")
         if rewritten.carried:
             told.append(f"carried over {rewritten.carried} bytes that were appended meanwhile")
         told.append(f"the original is {rewritten.backup}")
-        return outcome_of(action, Result.DONE, "; ".join(told), left=rewritten.fingerprint)
+        return outcome_of(n, action, Result.DONE, "; ".join(told), left=rewritten.fingerprint)
 
-    def _restore(self, action: Action) -> Outcome:
+    def _restore(self, n: int, action: Action) -> Outcome:
         (member,) = action.members
         kept = names.parse_trash_path(member.path)
         if kept is not None:
@@ -129,7 +129,7 @@ class Hands:
         else:
             left = action.guard.fingerprint if action.guard is not None else None
             revert(self.roots, member.path, left, self._run)
-        return outcome_of(action, Result.DONE)
+        return outcome_of(n, action, Result.DONE)
 
 
 def open_roots(place: Place) -> RootFds:

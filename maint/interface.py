@@ -204,11 +204,19 @@ def sweep(
     )
 
 
-def apply(saved: SavedPlan, *, jobs: int | None = None, wait: float = 0.0, listener: Listener | None = None) -> Run:
+def apply(
+    saved: SavedPlan, *, jobs: int | None = None, wait: float = 0.0, listener: Listener | None = None
+) -> Run:
     """Carry out a saved plan, as far as its files still are what they were."""
     work = [(place, saved.actions(name)) for name, place in saved.places.items()]
     return carry_out_actions(
-        "apply", saved.head.run, None, work, jobs=jobs or default_jobs(), wait=wait, listener=listener or Listener()
+        "apply",
+        saved.head.run,
+        None,
+        work,
+        jobs=jobs or default_jobs(),
+        wait=wait,
+        listener=listener or Listener(),
     )
 
 
@@ -294,7 +302,9 @@ def find(name: str, policy: Policy, stores: list[Place], *, at: float | None = N
     if not found:
         raise NotFound(f"no session {names.printable(name)!r} in {_called(stores)}; `maint list` shows them")
     if len(found) > 1:
-        raise Ambiguous(_candidates(name, [f"{each.id}  {names.printable(each.name or '')}" for each in found]))
+        raise Ambiguous(
+            _candidates(name, [f"{each.id}  {names.printable(each.name or '')}" for each in found])
+        )
     place = next(place for place in stores if place.name == found[0].store)
     return place, found[0]
 
@@ -378,7 +388,9 @@ def content(place: Place, session: Session, *, raw: bool) -> Iterator[bytes]:
                         yield data
                     continue
                 for line in edges.iter_lines(fd):
-                    text = layout.describe(line.data) if line.data is not None else "a line too long to be shown"
+                    text = (
+                        layout.describe(line.data) if line.data is not None else "a line too long to be shown"
+                    )
                     if text is not None:
                         yield text.encode() + b"\n"
             finally:
@@ -417,7 +429,9 @@ def news(lines: list[str], run: Run, stores: list[Place]) -> list[str]:
                 before = _reported(roots[roots.first])
                 fresh.difference_update(before.split("\n"))
                 if before != mine:
-                    durable.replace_file(roots[roots.first], names.REPORTED, mine.encode(), names.REPORTED_NEW)
+                    durable.replace_file(
+                        roots[roots.first], names.REPORTED, mine.encode(), names.REPORTED_NEW
+                    )
         except OSError:
             continue
     return [line for line in lines if line in fresh]

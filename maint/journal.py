@@ -213,7 +213,9 @@ def timestamp(moment: float, policy: Policy | None) -> str:
     return datetime.fromtimestamp(moment, zone).isoformat(timespec="seconds")
 
 
-def run_line(run: str, command: str, at: str, place: Place, policy: Policy | None, version: str, about: str | None) -> RunLine:
+def run_line(
+    run: str, command: str, at: str, place: Place, policy: Policy | None, version: str, about: str | None
+) -> RunLine:
     """The first line for a run that this process is about to do."""
     return RunLine(
         run=run,

@@ -139,7 +139,9 @@ class Judge:
     def ask(self, step: Step, session: Session) -> Verdict:
         """One pass's verdict on an unprotected session, behind what holds for every pass."""
         if session.state is State.CORRUPT and not step.corrupt_too:
-            return No(f"it is corrupt ({session.evidence}), and the pass does not ask for corrupt ones by name")
+            return No(
+                f"it is corrupt ({session.evidence}), and the pass does not ask for corrupt ones by name"
+            )
         if step.where is not None:
             selected = step.where(session)
             if selected is None:
@@ -148,7 +150,9 @@ class Judge:
                 return No("where: it does not hold")
         return step.judge(session)
 
-    def candidacies(self, session: Session, claim: Claim | None, *, protected: bool) -> Iterable[tuple[int, Compare]]:
+    def candidacies(
+        self, session: Session, claim: Claim | None, *, protected: bool
+    ) -> Iterable[tuple[int, Compare]]:
         """The comparisons that this session takes part in, by the pass's place.
 
         A protected session is compared too, so that it counts towards ``keep`` and the caps, but as one that
@@ -234,7 +238,9 @@ class Comparison:
         return verdicts
 
 
-def refusals(limits: Limits, store: str, sessions: int, future: int, planned: Mapping[Verb, int]) -> list[str]:
+def refusals(
+    limits: Limits, store: str, sessions: int, future: int, planned: Mapping[Verb, int]
+) -> list[str]:
     """Why the plan for one store must not be carried out; empty if it may be."""
     said: list[str] = []
 
@@ -250,7 +256,9 @@ def refusals(limits: Limits, store: str, sessions: int, future: int, planned: Ma
     check(limits.max_expired, planned.get(Verb.EXPIRE_TRASH, 0), "end for good", "max_expired")
     destructive = removed + planned.get(Verb.EXPIRE_TRASH, 0)
     if destructive and future > max(FUTURE_AT_LEAST, FUTURE_SHARE * sessions):
-        said.append(f"store {store!r}: {future} of {sessions} sessions carry a time in the future: is the clock right?")
+        said.append(
+            f"store {store!r}: {future} of {sessions} sessions carry a time in the future: is the clock right?"
+        )
     return said
 
 

@@ -21,7 +21,7 @@ from maint.judge import (
 from maint.survey import Draft, Progress, Reader, StoreSurvey, read_drafts, survey
 from maint.tally import Tally
 from maint.verdicts import Act, Kept
-from policies import Policy
+from policies import NameTemplate, Policy
 from store.facts import Member, Place, Problem
 from store.layout import Moment, known_layouts
 from store.trash import Trashed
@@ -50,16 +50,20 @@ class PlannedStore:
     spool: IO[bytes] = field(default_factory=lambda: tempfile.SpooledTemporaryFile(max_size=IN_MEMORY))
 
     def add(self, action: Action) -> None:
-        """Append an action, and give it its number."""
-        action = msgspec.structs.replace(action, n=self.planned.total())
-        self.spool.write(_encode(action) + b"\n")
-        self.planned[action.verb] += 1
-        self.planned_bytes[action.verb] += action.bytes
+        """Append an action."""
+        self.add_line(_encode(action), action.verb, action.bytes)
+
+    def add_line(self, line: bytes, verb: Verb, size: int) -> None:
+        """Append an action that is JSON already; verb and bytes are its own."""
+        self.spool.write(line + b"\n")
+        self.planned[verb] += 1
+        self.planned_bytes[verb] += size
 
     def lines(self) -> Iterator[bytes]:
         """The actions in order, a line of JSON each."""
         self.spool.seek(0)
-        yield from self.spool
+        for line in self.spool:  # noqa: UP028  `yield from` would close the file with this generator
+            yield line
 
     def actions(self) -> Iterator[Action]:
         """The actions in order."""
@@ -151,9 +155,12 @@ def make_plan(
     for ground, judge, store, found, spool in read:
         with spool:
             for draft in read_drafts(spool):
-                action = _settled(draft, policy, judge, found.taken, verdicts)
-                if action is not None:
-                    store.add(action)
+                if draft.key is not None and isinstance(verdicts[draft.position][draft.key], Kept):
+                    continue
+                line = draft.line
+                if draft.rename_at is not None:
+                    line = _named(draft, draft.rename_at, policy, found.taken)
+                store.add_line(line, draft.verb, draft.bytes)
         listing = listings[store.place.name]
         for leftover in listing.leftovers:
             told = judge.other(judge.leftovers, leftover)
@@ -190,26 +197,11 @@ def grace_of(policy: Policy, now: float) -> float:
     return min(waits, default=GRACE)
 
 
-def _settled(
-    draft: Draft,
-    policy: Policy,
-    judge: Judge,
-    taken: set[str],
-    verdicts: Mapping[int, Mapping[str, Act | Kept]],
-) -> Action | None:
-    """The action of a draft when what was open is known; ``None`` when the comparison keeps the session."""
-    action = _decode(draft.line)
-    if draft.key is not None:
-        match verdicts[draft.position][draft.key]:
-            case Kept():
-                return None
-            case Act(reason=reason):
-                return msgspec.structs.replace(action, reason=reason)
-    if draft.rename_at is not None:
-        template = policy.passes[draft.position].name  # type: ignore[attr-defined]
-        name = unique_name(template, draft.rename_at, judge.setting.zone, taken)
-        return msgspec.structs.replace(action, name=name)
-    return action
+def _named(draft: Draft, when: float, policy: Policy, taken: set[str]) -> bytes:
+    """The action with a name that nobody in the store has."""
+    template: NameTemplate = policy.passes[draft.position].name  # type: ignore[attr-defined]
+    name = unique_name(template, when, policy.zone, taken)
+    return _encode(msgspec.structs.replace(_decode(draft.line), name=name))
 
 
 def _expire(store: PlannedStore, ground: Ground, policy: Policy, now: float) -> None:

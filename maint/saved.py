@@ -118,7 +118,9 @@ def _decode_line(path: str, number: int, line: bytes) -> PlanLine | Action | Sum
 def _check_stores(path: str, head: PlanLine, kinds: Mapping[str, object]) -> None:
     for name, store in head.stores.items():
         if store.kind not in kinds:
-            raise PlanUnusable(f"{path}: store {name!r} is of kind {store.kind!r}; known are {', '.join(kinds)}")
+            raise PlanUnusable(
+                f"{path}: store {name!r} is of kind {store.kind!r}; known are {', '.join(kinds)}"
+            )
         if not store.roots or any(not root.startswith("/") for root in store.roots.values()):
             raise PlanUnusable(f"{path}: store {name!r} has no roots, or relative ones; make the plan again")
 
@@ -127,7 +129,9 @@ def _check_action(path: str, number: int, action: Action, head: PlanLine) -> Non
     """Refuse what no plan of ours says: the executor walks paths safely, but it should not have to."""
     store = head.stores.get(action.store)
     if store is None:
-        raise PlanUnusable(f"{path}:{number}: the action is on store {action.store!r}, which the plan does not name")
+        raise PlanUnusable(
+            f"{path}:{number}: the action is on store {action.store!r}, which the plan does not name"
+        )
     if action.verb is Verb.RESTORE or not action.members:
         raise PlanUnusable(f"{path}:{number}: no plan has {action.verb} actions, or actions without files")
     if action.verb is Verb.RECOVER and len(action.members) != 1:

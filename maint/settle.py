@@ -38,11 +38,13 @@ def settle(roots: RootFds, place: Place, run: str) -> tuple[list[Outcome], list[
 
 def _finish(roots: RootFds, place: Place, earlier: str, run: str) -> list[Outcome]:
     begun = False
+    intended = 0
     open_: dict[int, Action] = {}
     for line in journal.read(roots, earlier):
         match line:
             case Action():
-                open_[line.n] = line
+                open_[intended] = line
+                intended += 1
             case Outcome():
                 open_.pop(line.n, None)
             case BeginLine():
@@ -53,8 +55,7 @@ def _finish(roots: RootFds, place: Place, earlier: str, run: str) -> list[Outcom
     outcomes: list[Outcome] = []
     try:
         if begun:
-            for action in open_.values():
-                outcomes.append(_settle_one(roots, hands, action, earlier))
+            outcomes += [_settle_one(roots, hands, n, action, earlier) for n, action in open_.items()]
     finally:
         hands.close()
     resumed = Journal.resume(roots, earlier)
@@ -75,22 +76,20 @@ def _finish(roots: RootFds, place: Place, earlier: str, run: str) -> list[Outcom
     return [outcome for outcome in outcomes if outcome.result is not Result.SKIPPED]
 
 
-def _settle_one(roots: RootFds, hands: Hands, action: Action, run: str) -> Outcome:
+def _settle_one(roots: RootFds, hands: Hands, n: int, action: Action, run: str) -> Outcome:
     """What became of an action whose outcome was never written down."""
     if action.verb in TO_TRASH:
         moved = [member for member in action.members if _in_trash(roots, run, member)]
         if len(moved) == len(action.members):
-            return outcome_of(action, Result.DONE, "found done after its run was killed")
+            return outcome_of(n, action, Result.DONE, "found done after its run was killed")
         for member in moved:
             try:
                 change.put_back(roots, run, member.root, member.path)
             except (Skip, OSError) as error:
-                return outcome_of(action, Result.FAILED, f"{member.path} could not be put back: {error}")
-    elif action.verb is Verb.RECOVER and _has_begun(roots, run, action):
-        return hands.carry_out(action)
-    elif action.verb is Verb.RESTORE:
-        return hands.carry_out(action)
-    return outcome_of(action, Result.SKIPPED, "its run was killed before it")
+                return outcome_of(n, action, Result.FAILED, f"{member.path} could not be put back: {error}")
+    elif (action.verb is Verb.RECOVER and _has_begun(roots, run, n, action)) or action.verb is Verb.RESTORE:
+        return hands.carry_out(n, action)
+    return outcome_of(n, action, Result.SKIPPED, "its run was killed before it")
 
 
 def _in_trash(roots: RootFds, run: str, member: Member) -> bool:
@@ -98,11 +97,11 @@ def _in_trash(roots: RootFds, run: str, member: Member) -> bool:
     return _lies_at(roots, member.root, path, member)
 
 
-def _has_begun(roots: RootFds, run: str, action: Action) -> bool:
+def _has_begun(roots: RootFds, run: str, n: int, action: Action) -> bool:
     """Whether a rewrite has left anything: its temporary file, or a backup."""
     (member,) = action.members
     home = roots[roots.home(member.root)]
-    for path in (names.tmp_path(run, action.n), names.backup_path(run, member.root, member.path)):
+    for path in (names.tmp_path(run, n), names.backup_path(run, member.root, member.path)):
         try:
             with opening.parent_of(home, path) as (folder, name):
                 if _look(folder, name) is not None:
@@ -146,12 +145,16 @@ def _see_to_late_writers(roots: RootFds, place: Place) -> tuple[list[Outcome], l
                 carried = change.carry_over(roots, action.members[0], kept.run)
                 if carried:
                     outcomes.append(
-                        outcome_of(action, Result.DONE, f"carried over {carried} bytes that were appended late")
+                        outcome_of(
+                            0, action, Result.DONE, f"carried over {carried} bytes that were appended late"
+                        )
                     )
             else:
                 change.put_back(roots, kept.run, kept.root, kept.path)
                 restored = msgspec.structs.replace(action, verb=Verb.RESTORE)
-                outcomes.append(outcome_of(restored, Result.DONE, "put back: it was written to in the trash"))
+                outcomes.append(
+                    outcome_of(0, restored, Result.DONE, "put back: it was written to in the trash")
+                )
         except (Skip, OSError) as error:
             text = f"was written to after run {kept.run} had put it there, and {error}; look at it by hand"
             problems.append(Problem(place.name, names.printable(kept.kept), text, grave=True))

@@ -38,12 +38,14 @@ Progress = Callable[[str, int, int], None]
 class Draft(msgspec.Struct):
     """An action in JSON as it will stand in the plan, unless something is still open.
 
-    ``position`` is the place of its pass in the policy.
+    ``position`` is the place of its pass in the policy; verb and bytes are the action's own.
     With ``rename_at`` it waits for a unique name, with ``key`` for the comparison of that session.
     """
 
     line: bytes
     position: int
+    verb: Verb
+    bytes: int
     rename_at: float | None = None
     key: str | None = None
 
@@ -93,31 +95,45 @@ class Reader:
         found = Found()
         judge = self._judge
         now = judge.setting.now
+        prefixes = self._prefixes
+        count, protection, claim_of, compares = (
+            found.tally.count,
+            judge.protection,
+            judge.claim,
+            judge.compares,
+        )
         for session in self._layout.read(self._place, self._context, entries):
             if isinstance(session, Problem):
                 found.problems.append(session)
                 continue
-            found.tally.count(session, now)
-            if session.name is not None and session.name.startswith(self._prefixes):
-                found.taken.append(session.name)
-            if session.state is State.CORRUPT or session.state is State.UNKNOWN:
-                text = f"{session.state}: {session.evidence}; left alone"
+            count(session, now)
+            name, state = session.name, session.state
+            if name is not None and name.startswith(prefixes):
+                found.taken.append(name)
+            if state is State.CORRUPT or state is State.UNKNOWN:
+                text = f"{state}: {session.evidence}; left alone"
                 found.problems.append(Problem(session.store, printable(session.path), text))
-            if judge.protection(session) is None:
-                claim = judge.claim(session)
-                self._enter(session, found, claim, protected=False)
-                self._draft(session, found, claim)
-            else:
+            if protection(session) is not None:
                 found.tally.future += judge.is_from_future(session)
-                self._enter(session, found, None, protected=True)
+                if compares:
+                    self._enter(session, found, None, protected=True)
+                continue
+            claim = claim_of(session)
+            if compares:
+                self._enter(session, found, claim, protected=False)
+            if claim is not None:
+                self._draft(session, found, claim)
+            elif self._choosy:
+                self._note_unread(session, found)
         return found
 
-    def _draft(self, session: Session, found: Found, claim: Claim | None) -> None:
-        if claim is None:
-            for step in self._choosy:
-                if step.where is not None and step.where(session) is None:
-                    found.tally.unread[step.options.pass_name] += 1
-            return
+    def _note_unread(self, session: Session, found: Found) -> None:
+        """Count the passes that would have needed a fact of this session that could not be read."""
+        for step in self._choosy:
+            if step.where is not None and step.where(session) is None:
+                found.tally.unread[step.options.pass_name] += 1
+
+    def _draft(self, session: Session, found: Found, claim: Claim) -> None:
         match claim.verdict:
             case Act() as act:
                 draft = self._drafted(session, claim.position, act)
@@ -132,11 +148,12 @@ class Reader:
             found.claimed.append(session.id)
 
     def _drafted(self, session: Session, position: int, act: Act) -> Draft:
-        return Draft(_encode(action_for(self._place, session, self._pass_names[position], act)), position)
+        action = action_for(self._place, session, self._pass_names[position], act)
+        return Draft(_encode(action), position, act.verb, session.bytes)
 
     def _enter(self, session: Session, found: Found, claim: Claim | None, *, protected: bool) -> None:
         """Enter the session for the comparisons it takes part in; what nobody understands takes part in none."""
-        if not self._judge.compares or session.state is State.UNKNOWN:
+        if session.state is State.UNKNOWN:
             return
         for position, compare in self._judge.candidacies(session, claim, protected=protected):
             key = key_of(session)
@@ -196,12 +213,21 @@ def write_draft(spool: IO[bytes], draft: Draft) -> None:
     """Append a draft to a spool: one line; JSON and ids hold no separator."""
     rename_at = b"" if draft.rename_at is None else repr(draft.rename_at).encode()
     key = (draft.key or "").encode()
-    spool.write(_SEPARATOR.join((b"%d" % draft.position, rename_at, key, draft.line)) + b"\n")
+    head = b"%d %d" % (draft.position, draft.bytes), draft.verb.encode(), rename_at, key
+    spool.write(_SEPARATOR.join((*head, draft.line)) + b"\n")
 
 
 def read_drafts(spool: IO[bytes]) -> Iterator[Draft]:
     """All drafts of a spool, from its beginning."""
     spool.seek(0)
     for line in spool:
-        position, rename_at, key, action = line.rstrip(b"\n").split(_SEPARATOR, 3)
-        yield Draft(action, int(position), float(rename_at) if rename_at else None, key.decode() or None)
+        numbers, verb, rename_at, key, action = line.split(_SEPARATOR, 4)
+        position, size = map(int, numbers.split())
+        yield Draft(
+            action.rstrip(b"\n"),
+            position,
+            Verb(verb.decode()),
+            size,
+            float(rename_at) if rename_at else None,
+            key.decode() or None,
+        )

@@ -55,7 +55,10 @@ class Tally(msgspec.Struct):
     @property
     def total(self) -> Share:
         """All sessions."""
-        return Share(sum(cell.sessions for cell in self.cells.values()), sum(cell.bytes for cell in self.cells.values()))
+        return Share(
+            sum(cell.sessions for cell in self.cells.values()),
+            sum(cell.bytes for cell in self.cells.values()),
+        )
 
     @property
     def states(self) -> dict[State, Share]:

@@ -32,7 +32,9 @@ def undo_of(roots: RootFds, place: Place, run: str) -> Undoing | None:
     if run not in journal.runs(roots):
         return None
     undoing = Undoing()
-    waiting = {(kept.root, kept.path, kept.backup): kept for kept in trash.list_trash(roots, list(roots.labels), run)}
+    waiting = {
+        (kept.root, kept.path, kept.backup): kept for kept in trash.list_trash(roots, list(roots.labels), run)
+    }
     results: dict[int, Outcome] = {}
     intents: list[Action] = []
     for line in journal.read(roots, run):
@@ -40,8 +42,8 @@ def undo_of(roots: RootFds, place: Place, run: str) -> Undoing | None:
             intents.append(line)
         elif isinstance(line, Outcome):
             results[line.n] = line
-    for action in reversed(intents):
-        outcome = results.get(action.n)
+    for n, action in reversed(list(enumerate(intents))):
+        outcome = results.get(n)
         if outcome is not None and outcome.result in (Result.SKIPPED, Result.FAILED):
             continue
         if action.verb in TO_TRASH or action.verb is Verb.RECOVER:
@@ -72,9 +74,7 @@ def _undo_one(
         undoing.actions.append(restoring(place, kept, action.session, f"taking back {action.verb}", guard))
 
 
-def restoring(
-    place: Place, kept: Trashed, session: str, reason: str, guard: Member | None = None
-) -> Action:
+def restoring(place: Place, kept: Trashed, session: str, reason: str, guard: Member | None = None) -> Action:
     """The action that brings one file back to its place."""
     return Action(
         verb=Verb.RESTORE,

@@ -48,7 +48,9 @@ class _Worker:
 
     def __init__(self, context: Any, work: Callable[[Any], Any], others: list[Connection]) -> None:
         self.pipe, far = context.Pipe()
-        self.process = context.Process(target=_serve, args=(far, work, [*others, self.pipe], os.getpid()), daemon=True)
+        self.process = context.Process(
+            target=_serve, args=(far, work, [*others, self.pipe], os.getpid()), daemon=True
+        )
         self.process.start()
         far.close()
         self.key: tuple[int, ...] | None = None
@@ -180,7 +182,9 @@ class Crew(Generic[Item, Answer]):
         _try_again(key, task, died, order, again, answers)
 
 
-def _try_again(key: _Key, task: list[Any], died: Died, order: _Order, again: _Again, answers: _Answers) -> None:
+def _try_again(
+    key: _Key, task: list[Any], died: Died, order: _Order, again: _Again, answers: _Answers
+) -> None:
     """See to a task without an answer: each of its items once more by itself, or, after that, no answer."""
     if len(key) > 1:
         answers[key] = task, died

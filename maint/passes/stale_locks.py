@@ -13,7 +13,9 @@ from store.facts import Lock, Owner
 
 @dataclass(frozen=True, kw_only=True)
 class Options(PassOptions):
-    idle_for: Duration = option("How long the recorder must have been silent: its state files and the session.")
+    idle_for: Duration = option(
+        "How long the recorder must have been silent: its state files and the session."
+    )
 
 
 class StaleLocks(Pass):

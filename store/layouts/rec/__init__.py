@@ -22,8 +22,8 @@ from store.layout import Layout, Mend, Moment, Specimen
 from store.layouts.rec import specimens
 from store.layouts.rec.mend import RecMend
 from store.layouts.rec.reading import ENTRY, SUFFIX, read_ends, read_sessions
-from store.layouts.rec.records import Command, Footer, Header, decode
 from store.layouts.rec.recorder import read_recorder
+from store.layouts.rec.records import Command, Footer, Header, decode
 from store.names import printable
 
 _UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
@@ -54,14 +54,13 @@ class RecLayout(Layout):
         folder = opening.open_folder(place.path)
         try:
             names = os.listdir(folder)
-            entries: list[str] = []
+            is_entry = ENTRY.fullmatch
+            entries = [name for name in names if is_entry(name)]
             leftovers: list[Leftover] = []
             problems: list[Problem] = []
-            for name in names:
+            for name in names if len(entries) < len(names) else ():
                 if name.endswith(SUFFIX):
-                    if ENTRY.fullmatch(name):
-                        entries.append(name)
-                    else:
+                    if not is_entry(name):
                         text = "its name cannot be one of rec's session files; left alone"
                         problems.append(Problem(place.name, printable(name), text))
                 elif (match := _LEFTOVER.fullmatch(name)) is not None:
@@ -76,8 +75,10 @@ class RecLayout(Layout):
             os.close(folder)
         entries.sort()
         leftovers += _alias_leftover(place)
-        recorder, locks, more = read_recorder(place, moment, set(entries))
-        return Listing(entries, recorder, locks, sorted(leftovers, key=lambda found: found.id), problems + more)
+        recorder, locks, more = read_recorder(place, moment, entries)
+        return Listing(
+            entries, recorder, locks, sorted(leftovers, key=lambda found: found.id), problems + more
+        )
 
     def read(self, place: Place, context: Any, entries: list[str]) -> Iterator[Session | Problem]:
         return read_sessions(place, context, entries)

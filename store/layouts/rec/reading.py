@@ -12,8 +12,8 @@ import msgspec
 
 from store import edges, leases, opening
 from store.edges import Edges
-from store.leases import Lease
 from store.facts import Fingerprint, Member, Owner, Place, Problem, Session, State
+from store.layouts.rec.recorder import Recorder
 from store.layouts.rec.records import (
     KNOWN_VERSION,
     Command,
@@ -23,7 +23,7 @@ from store.layouts.rec.records import (
     decode_header,
     is_leaked_stop,
 )
-from store.layouts.rec.recorder import Recorder
+from store.leases import Lease
 from store.names import printable
 
 SUFFIX = ".ndjson"
@@ -165,8 +165,12 @@ def read_ends(ends: Edges) -> Ends:
         last_line, torn, whole_tail, last = ends.tail, 0, True, tail
     footer = last if type(last) is Footer else None
     command = last if type(last) is Command else None
+    records: int | None
+    empty: bool | None
     if ends.whole is not None:
-        records, empty = _count(ends.whole, ends.last_end, header, has_footer=footer is not None, tail=whole_tail)
+        records, empty = _count(
+            ends.whole, ends.last_end, header, has_footer=footer is not None, tail=whole_tail
+        )
     elif footer is not None:
         # Only when nothing fits between header and footer is it sure to be empty: their newlines, of either kind.
         records = footer.command_count + 2
@@ -175,7 +179,10 @@ def read_ends(ends: Edges) -> Ends:
         records, empty = None, None if command is None else False
     state = State.CRASHED
     if header.version > KNOWN_VERSION:
-        state, evidence = State.UNKNOWN, f"its header has version {header.version}; known is up to {KNOWN_VERSION}"
+        state, evidence = (
+            State.UNKNOWN,
+            f"its header has version {header.version}; known is up to {KNOWN_VERSION}",
+        )
     elif ends.too_long:
         state, evidence = State.UNKNOWN, "its last line is too long to be read"
     elif torn:

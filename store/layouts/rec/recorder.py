@@ -70,7 +70,7 @@ class StateFile(msgspec.Struct, frozen=True):
 
 
 def read_recorder(
-    place: Place, moment: Moment, entries: set[str]
+    place: Place, moment: Moment, entries: list[str]
 ) -> tuple[Recorder, list[Lock], list[Problem]]:
     """What the state folder of a store holds: the recording it speaks of, its files as locks, and problems.
 
@@ -79,7 +79,9 @@ def read_recorder(
     nothing = Recorder(live_after=moment.now - moment.grace)
     root = place.roots.get("state")
     if root is None:
-        unknown = msgspec.structs.replace(nothing, suspects_all=True, evidence="its state folder is not known")
+        unknown = msgspec.structs.replace(
+            nothing, suspects_all=True, evidence="its state folder is not known"
+        )
         return unknown, [], []
     try:
         folder = opening.open_folder(root)
@@ -110,17 +112,23 @@ def _read_files(place: Place, folder: int) -> tuple[dict[str, StateFile], list[P
         except FileNotFoundError:
             continue
         except OSError as error:
-            problems.append(Problem(place.name, name, f"cannot be read ({error.strerror}); left alone", grave=True))
+            problems.append(
+                Problem(place.name, name, f"cannot be read ({error.strerror}); left alone", grave=True)
+            )
             continue
         try:
             found = os.fstat(fd)
             refusal = opening.refuse_reason(found, around)
             if refusal is not None or not stat.S_ISREG(found.st_mode):
-                problems.append(Problem(place.name, name, f"expected a plain file of rec: {refusal}; left alone"))
+                problems.append(
+                    Problem(place.name, name, f"expected a plain file of rec: {refusal}; left alone")
+                )
                 continue
             content = os.read(fd, STATE_LIMIT)
         except OSError as error:
-            problems.append(Problem(place.name, name, f"cannot be read ({error.strerror}); left alone", grave=True))
+            problems.append(
+                Problem(place.name, name, f"cannot be read ({error.strerror}); left alone", grave=True)
+            )
             continue
         finally:
             os.close(fd)
@@ -130,7 +138,7 @@ def _read_files(place: Place, folder: int) -> tuple[dict[str, StateFile], list[P
 
 
 def _interpret(
-    place: Place, files: dict[str, StateFile], nothing: Recorder, entries: set[str], moment: Moment
+    place: Place, files: dict[str, StateFile], nothing: Recorder, entries: list[str], moment: Moment
 ) -> Recorder:
     recording = _decode(files.get(STATE))
     entry = _entry_of(recording, entries)
@@ -159,7 +167,7 @@ def _decode(file: StateFile | None) -> Recording | None:
         return None
 
 
-def _entry_of(recording: Recording | None, entries: set[str]) -> str | None:
+def _entry_of(recording: Recording | None, entries: list[str]) -> str | None:
     """The session file meant: by the path's last part, because stores are moved and homes are mounted elsewhere.
 
     That part is a random UUID, so a match in this store is no accident.
@@ -215,4 +223,3 @@ def _locks(place: Place, files: dict[str, StateFile], recorder: Recorder) -> lis
         for order, (name, what) in enumerate(whats.items())
         if name in files
     ]
-

@@ -104,7 +104,13 @@ def build(now: float) -> tuple[Specimen, ...]:
 
     two = command(0, "git pull", began + 60) + command(1, "make test", began + 120)
     add("recorded and stopped", head() + two + footer(began + 180, 2), State.COMPLETE, None, empty=False)
-    add("tagged to be kept", head(tags=["keep"]) + two + footer(began + 180, 2), State.COMPLETE, None, empty=False)
+    add(
+        "tagged to be kept",
+        head(tags=["keep"]) + two + footer(began + 180, 2),
+        State.COMPLETE,
+        None,
+        empty=False,
+    )
     add(
         "terminal closed, last line torn, lock left behind",
         head() + two + b'{"type":"command","index":2,"command":"make inst',
@@ -151,7 +157,13 @@ def build(now: float) -> tuple[Specimen, ...]:
         empty=False,
     )
     add("started, nothing recorded, crashed", head(), State.CRASHED, "delete-empty", empty=True)
-    add("stopped with nothing recorded", head() + footer(began + 9, 0), State.COMPLETE, "delete-empty", empty=True)
+    add(
+        "stopped with nothing recorded",
+        head() + footer(began + 9, 0),
+        State.COMPLETE,
+        "delete-empty",
+        empty=True,
+    )
     add(
         "nothing recorded but a leaked rec stop",
         head() + command(0, "rec stop", began - 300) + footer(began + 9, 1),

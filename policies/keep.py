@@ -1,6 +1,6 @@
 """The rules of a policy that keep sessions of a group, whatever their age."""
 
-# ruff: noqa: RUF009  option() is field() with a doc
+
 
 from dataclasses import dataclass, fields
 

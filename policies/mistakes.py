@@ -13,7 +13,7 @@ _LONGEST_LINE = 100
 _TAB = "    "
 
 
-class Misread(ValueError):  # noqa: N818  named for what happened to the text
+class Misread(ValueError):
     """A piece of text that is no value of the type asked for.
 
     ``message`` says what is wrong, ``hint`` what to write instead (or nothing); ``str()`` gives both.
@@ -53,7 +53,7 @@ class Mistake:
         return "\n".join([head, *rest])
 
 
-class PolicyInvalid(Exception):  # noqa: N818  it reads as a fact about the policy, and callers know it by this name
+class PolicyInvalid(Exception):
     """A policy that must not be used: ``errors`` are all of its mistakes, sorted by position."""
 
     def __init__(self, errors: tuple[Mistake, ...]) -> None:

@@ -3,7 +3,7 @@
 The docs and types of `Limits` and `TrashRules` are also those of their sections in the language.
 """
 
-# ruff: noqa: RUF009  option() is field() with a doc
+
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -3,7 +3,7 @@
 A pass subclasses `PassOptions`, with one field an option; the types of the fields decide what may be written.
 """
 
-# ruff: noqa: RUF009  option() is field() with a doc
+
 
 from dataclasses import MISSING, dataclass, field
 from typing import Any

@@ -20,7 +20,7 @@ _NOTHING = frozenset({"", "~", "null", "Null", "NULL"})
 T = TypeVar("T")
 
 
-class Refused(Exception):  # noqa: N818  it is no error of the program: the mistake is in the scope already
+class Refused(Exception):
     """This part has no value; why was reported."""
 
 

@@ -46,14 +46,14 @@ class Selector:
 class Everything(Selector):
     """Selects every session: ``all``, written out."""
 
-    def compile(self, now: float, zone: ZoneInfo) -> Test:  # noqa: ARG002  the same at any time
+    def compile(self, now: float, zone: ZoneInfo) -> Test:
         return lambda _session: True
 
     @property
     def text(self) -> str:
         return "all"
 
-    def _asks_for(self, state: State, *, wanted: bool) -> bool:  # noqa: ARG002  it names none
+    def _asks_for(self, state: State, *, wanted: bool) -> bool:
         return False
 
 

@@ -45,7 +45,7 @@ _PATIENCE = 2.0  # seconds for a writer that was kept waiting to finish his line
 _PAUSE = 0.001
 
 
-class Skip(Exception):  # noqa: N818  nothing went wrong: there is nothing that may be done
+class Skip(Exception):
     """The file is not to be changed now, and was not; the text is a clause that says why."""
 
 
@@ -56,7 +56,7 @@ class _Gone(Skip):
         super().__init__("is gone")
 
 
-class Stranded(OSError):  # noqa: N818  it is what became of the file
+class Stranded(OSError):
     """A file could neither be changed nor given back its name: nothing is lost, and the text says where it lies."""
 
 

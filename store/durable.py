@@ -21,7 +21,7 @@ _NEW_FLAGS = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _BLOCK = 1 << 20
 
 
-class Poisoned(OSError):  # noqa: N818  it is what became of the file
+class Poisoned(OSError):
     """The kernel could not make something durable; what the disk holds of it is not known any more."""
 
 

@@ -34,7 +34,7 @@ _RENAMEAT2 = {
 _NOT_HERE = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP})
 
 
-class Unsupported(OSError):  # noqa: N818  it is the name of what the caller acts on
+class Unsupported(OSError):
     """The kernel or this file system cannot do it; nothing was changed."""
 
 

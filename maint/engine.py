@@ -18,6 +18,7 @@ from maint import journal, settle
 from maint.actions import Action, Outcome, Result, Verb, outcome_of
 from maint.execute import Hands, describe, open_roots, sync_roots
 from maint.journal import EndLine, Journal
+from maint.judge import Protected
 from maint.planning import Ground, Plan, PlannedStore, StoreUnreadable, make_plan
 from maint.survey import Progress
 from maint.version import VERSION
@@ -255,11 +256,17 @@ def _introduce(roots: RootFds) -> None:
 
 def _ground(place: Place, roots: RootFds, policy: Policy, now: float) -> Ground:
     """What the plan must know of a store besides its sessions."""
-    since = policy.trash.keep_for.before(now, policy.zone)
+    keep_for, min_idle, zone = policy.trash.keep_for, policy.limits.min_idle, policy.zone
+    ripe = keep_for.before(now, zone)
+    spared: dict[str, Protected] = {}
+    for session, when in journal.done_since(roots, min_idle.before(now, zone), Verb.RECOVER).items():
+        spared[session] = Protected("it was recovered a moment ago", min_idle.after(when, zone))
+    for session, when in journal.done_since(roots, ripe, Verb.RESTORE).items():
+        spared[session] = Protected("it was brought back by hand", keep_for.after(when, zone))
     return Ground(
         place,
-        lambda: trash.list_trash(roots, list(roots.labels)),
-        journal.restored_since(roots, since),
+        lambda: trash.list_trash(roots, lambda run: names.run_time(run) < ripe),
+        spared,
         journal.last_run_time(roots),
     )
 

@@ -315,7 +315,7 @@ def trashed(stores: list[Place]) -> Iterator[tuple[Place, Trashed]]:
 
     for place in stores:
         with open_roots(place) as roots:
-            for kept in trash.list_trash(roots, list(roots.labels)):
+            for kept in trash.list_trash(roots):
                 yield place, kept
 
 

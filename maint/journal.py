@@ -187,16 +187,20 @@ def _last(roots: RootFds, run: str) -> Line | None:
     return None
 
 
-def restored_since(roots: RootFds, since: float) -> dict[str, float]:
-    """The sessions that somebody brought back by hand since then, with the time of that run."""
+_ONLY_IN = {Verb.RESTORE: ("undo", "restore"), Verb.RECOVER: ("sweep", "apply")}
+"""The commands in whose journals a verb is to be looked for; others are not read beyond their first line."""
+
+
+def done_since(roots: RootFds, since: float, verb: Verb) -> dict[str, float]:
+    """The sessions to which this was done by runs that began since then, with the time of the last one."""
     found: dict[str, float] = {}
     for run in runs(roots):
         when = names.run_time(run)
         first = head(roots, run) if when >= since else None
-        if first is None or first.command not in ("undo", "restore"):
+        if first is None or first.command not in _ONLY_IN[verb]:
             continue
         for line in read(roots, run):
-            if isinstance(line, Outcome) and line.verb is Verb.RESTORE and line.result is Result.DONE:
+            if isinstance(line, Outcome) and line.verb is verb and line.result is Result.DONE:
                 found[line.session] = when
     return found
 

@@ -26,14 +26,14 @@ FUTURE_SHARE = 0.1
 FUTURE_AT_LEAST = 10
 
 
-EMPTY: Mapping[str, float] = MappingProxyType({})
-
-
 class Protected(msgspec.Struct, frozen=True):
     """No pass is asked about this session: why, and until when if that will pass by itself."""
 
     reason: str
     until: float | None = None
+
+
+EMPTY: Mapping[str, Protected] = MappingProxyType({})
 
 
 class Claim(NamedTuple):
@@ -57,8 +57,9 @@ class Step(NamedTuple):
 class Judge:
     """A policy bound to one store and one moment.
 
-    ``restored`` are the sessions that somebody has brought back, with the time of it: they are left alone for as
-    long as the trash keeps things, so that there is time to mend the policy that took them.
+    ``spared`` are the sessions that are left alone because of what was done to them lately: what was recovered a
+    moment ago, so that a mistake costs one step and not two; and what somebody brought back by hand, so that there
+    is time to mend the policy that took it.
     """
 
     def __init__(
@@ -67,12 +68,11 @@ class Judge:
         passes: Mapping[str, Pass],
         store: str,
         now: float,
-        restored: Mapping[str, float] = EMPTY,
+        spared: Mapping[str, Protected] = EMPTY,
     ) -> None:
         self.setting = Setting(now, policy.zone)
         self._now = now
-        self._restored = restored
-        self._keep_for = policy.trash.keep_for
+        self._spared = spared
         self._min_idle = policy.limits.min_idle
         self._idle_before = self._min_idle.before(now, policy.zone)
         self._protect = [(each.compile(now, policy.zone), each.text) for each in policy.protect]
@@ -106,9 +106,8 @@ class Judge:
         if session.last_changed > self._idle_before:
             until = self._min_idle.after(session.last_changed, self.setting.zone)
             return Protected(f"idle for less than min_idle {self._min_idle}", until)
-        if session.id in self._restored:
-            until = self._keep_for.after(self._restored[session.id], self.setting.zone)
-            return Protected("it was brought back by hand", until)
+        if session.id in self._spared:
+            return self._spared[session.id]
         for holds, text in self._protect:
             if holds(session) is not False:  # what cannot be told protects
                 return Protected(f"protect: {text}")

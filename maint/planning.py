@@ -13,6 +13,7 @@ from maint.contract import known_passes
 from maint.judge import (
     Comparison,
     Judge,
+    Protected,
     action_for_other,
     clock_refusal,
     refusals,
@@ -102,11 +103,15 @@ class StoreUnreadable(Exception):
 
 @dataclass(frozen=True)
 class Ground:
-    """What is known of a store before it is surveyed: what waits in its trash, who came back, the last run."""
+    """What is known of a store before it is surveyed.
+
+    ``ripe`` gives what waits in its trash since before the grace period, ``spared`` are sessions that are left
+    alone because of what was done to them lately, ``last_run`` is when the last run on record began.
+    """
 
     place: Place
-    trashed: Callable[[], Iterable[Trashed]]
-    restored: Mapping[str, float]
+    ripe: Callable[[], Iterable[Trashed]]
+    spared: Mapping[str, Protected]
     last_run: float | None = None
 
 
@@ -132,7 +137,7 @@ def make_plan(
     for ground in grounds:
         place = ground.place
         layout = known_layouts()[place.kind]
-        judge = Judge(policy, passes, place.name, now, ground.restored)
+        judge = Judge(policy, passes, place.name, now, ground.spared)
         try:
             listing = layout.discover(place, Moment(now, grace_of(policy, now)))
         except OSError as error:
@@ -208,7 +213,7 @@ def _expire(store: PlannedStore, ground: Ground, policy: Policy, now: float) -> 
     """End what has waited in the trash for long enough."""
     layout = known_layouts()[store.place.kind]
     ripe = policy.trash.keep_for.before(now, policy.zone)
-    for kept in ground.trashed():
+    for kept in ground.ripe():
         if kept.since >= ripe:
             continue
         what = "backup of a changed session" if kept.backup else "removed"

@@ -132,7 +132,7 @@ def _see_to_late_writers(roots: RootFds, place: Place) -> tuple[list[Outcome], l
     outcomes: list[Outcome] = []
     problems: list[Problem] = []
     planned: dict[str, dict[tuple[str, str], Action]] = {}
-    for kept in trash.list_trash(roots, list(roots.labels)):
+    for kept in trash.list_trash(roots):
         if kept.fingerprint.mtime_ns / 1e9 <= names.run_time(kept.run) + MARGIN:
             continue
         if kept.run not in planned:

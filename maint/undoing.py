@@ -33,7 +33,7 @@ def undo_of(roots: RootFds, place: Place, run: str) -> Undoing | None:
         return None
     undoing = Undoing()
     waiting = {
-        (kept.root, kept.path, kept.backup): kept for kept in trash.list_trash(roots, list(roots.labels), run)
+        (kept.root, kept.path, kept.backup): kept for kept in trash.list_trash(roots, lambda each: each == run)
     }
     results: dict[int, Outcome] = {}
     intents: list[Action] = []
@@ -94,7 +94,7 @@ def find_trashed(roots: RootFds, place: Place, session: str) -> Iterator[Trashed
     layout = known_layouts()[place.kind]
     found = [
         kept
-        for kept in trash.list_trash(roots, list(roots.labels))
+        for kept in trash.list_trash(roots)
         if (layout.session_of(kept.root, kept.path) or "").startswith(session)
     ]
     yield from sorted(found, key=lambda kept: (names.run_time(kept.run), kept.run))

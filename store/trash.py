@@ -6,8 +6,7 @@ it back, not even the journal.
 
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -36,25 +35,42 @@ class Trashed(msgspec.Struct, frozen=True):
         return max(names.run_time(self.run), self.fingerprint.mtime_ns / 1e9)
 
 
-def list_trash(roots: RootFds, labels: list[str], run: str | None = None) -> Iterator[Trashed]:
-    """All that waits in the store, or what one run left there, in the order of runs and names.
+def list_trash(roots: RootFds, wanted: Callable[[str], bool] = names.is_run_id) -> Iterator[Trashed]:
+    """What the wanted runs left waiting in the store, in the order of runs and names.
 
-    What does not bear our names is passed over; folders that cannot be read raise OSError.
+    The folders of other runs are not even opened, and what does not bear our names is passed over.
+    Folders that cannot be read raise OSError.
     """
-    homes = dict.fromkeys(roots.home(label) for label in labels)
+    homes = dict.fromkeys(roots.home(label) for label in roots.labels)
     for home in homes:
         for top, backup in ((names.TRASH, False), (names.BACKUP, True)):
-            with suppress(FileNotFoundError):
-                for kept, found in _files_below(roots[home], top if run is None else f"{top}/{run}"):
+            for run in _runs_in(roots[home], top):
+                if not wanted(run):
+                    continue
+                for kept, found in _files_below(roots[home], f"{top}/{run}"):
                     parsed = names.parse_backup_path(kept) if backup else names.parse_trash_path(kept)
                     if parsed is not None:
                         print_of = opening.fingerprint(found)
                         yield Trashed(home, kept, backup, parsed.run, parsed.root, parsed.path, print_of)
 
 
+def _runs_in(root: int, top: str) -> list[str]:
+    try:
+        fd = opening.open_below(root, top, opening.FOLDER_FLAGS)
+    except FileNotFoundError:
+        return []
+    try:
+        return sorted(name for name in os.listdir(fd) if names.is_run_id(name))
+    finally:
+        os.close(fd)
+
+
 def _files_below(root: int, relative: str) -> Iterator[tuple[str, os.stat_result]]:
     """All plain files below a folder of ours, in order, without following links."""
-    fd = opening.open_below(root, relative, opening.FOLDER_FLAGS)
+    try:
+        fd = opening.open_below(root, relative, opening.FOLDER_FLAGS)
+    except (FileNotFoundError, NotADirectoryError):
+        return
     try:
         for name in sorted(os.listdir(fd)):
             path = f"{relative}/{name}"

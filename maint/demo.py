@@ -9,9 +9,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 
-from maint import interface, report
+from maint import finding, interface, report
 from maint.actions import Action
-from maint.interface import kinds, machine_zone, pass_options
+from maint.selection import DEFAULT_SOURCE, kinds, machine_zone, pass_options
 from policies import Policy, default_policy_text, load_policy
 from store.facts import Place
 from store.layout import Layout, Specimen, known_layouts
@@ -58,7 +58,7 @@ def _show_one(layout: Layout, folder: str) -> Iterator[str]:
     place, specimens = build_store(layout, folder, now)
     policy = load_policy(
         default_policy_text(),
-        source=interface.DEFAULT_SOURCE,
+        source=DEFAULT_SOURCE,
         passes=pass_options(),
         kinds=kinds(),
         zone=machine_zone(),
@@ -99,6 +99,6 @@ def _show_one(layout: Layout, folder: str) -> Iterator[str]:
 
 
 def _sessions(policy: Policy, place: Place, titles: dict[str, str], now: float) -> Iterator[str]:
-    for session in interface.sessions(policy, [place], at=now):
+    for _, session in finding.sessions(policy, [place], at=now):
         title = titles.get(session.id, "")
         yield f"  {session.id[:8]}  {session.state:<9}  {session.name or '-':<28.28}  {title}"

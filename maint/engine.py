@@ -144,7 +144,7 @@ def only_plan(
         for place in places:
             try:
                 roots = stack.enter_context(open_roots(place))
-                grounds.append(_ground(place, roots, policy, at))
+                grounds.append(ground_of(place, roots, policy, at))
             except OSError as error:
                 run.unreachable.append(Unreachable(place, describe(error)))
         run.plan = _plan(run, policy, grounds, at=at, jobs=jobs, expire=expire, listener=listener)
@@ -175,7 +175,7 @@ def sweep(
                 run.summary.problems += problems
                 for outcome in settled:
                     listener.outcome(outcome)
-                grounds.append(_ground(store.place, store.roots, policy, now))
+                grounds.append(ground_of(store.place, store.roots, policy, now))
             except OSError as error:
                 run.unreachable.append(Unreachable(store.place, describe(error)))
         run.plan = _plan(run, policy, grounds, at=now, jobs=jobs, expire=expire, listener=listener)
@@ -254,7 +254,7 @@ def _introduce(roots: RootFds) -> None:
         return
 
 
-def _ground(place: Place, roots: RootFds, policy: Policy, now: float) -> Ground:
+def ground_of(place: Place, roots: RootFds, policy: Policy, now: float) -> Ground:
     """What the plan must know of a store besides its sessions."""
     keep_for, min_idle, zone = policy.trash.keep_for, policy.limits.min_idle, policy.zone
     ripe = keep_for.before(now, zone)

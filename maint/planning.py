@@ -37,6 +37,13 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Action).decode
 
 
+class Spool(tempfile.SpooledTemporaryFile[bytes]):
+    """Lines that wait in memory, and beyond a size in a file without a name; they go with the plan they are of."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
 @dataclass
 class PlannedStore:
     """One store in a plan: where it is, what is there, and what is to be done, in order."""
@@ -48,7 +55,7 @@ class PlannedStore:
     planned_bytes: Counter[Verb] = field(default_factory=Counter)
     refusals: list[str] = field(default_factory=list)
     complete: bool = True
-    spool: IO[bytes] = field(default_factory=lambda: tempfile.SpooledTemporaryFile(max_size=IN_MEMORY))
+    spool: IO[bytes] = field(default_factory=lambda: Spool(max_size=IN_MEMORY))
 
     def add(self, action: Action) -> None:
         """Append an action."""
@@ -143,7 +150,7 @@ def make_plan(
         except OSError as error:
             raise StoreUnreadable(place, error.strerror or str(error)) from error
         listings[place.name] = listing
-        spool: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)
+        spool: IO[bytes] = Spool(max_size=IN_MEMORY)
         reader = Reader(place, layout, listing, judge)
         found = survey(place, listing, reader, spool, jobs=jobs, stop=stop, progress=progress)
         for position, group, row in found.rows:

@@ -4,7 +4,6 @@ The answer goes to stdout; talk goes to stderr, in lower case, after ``maint: ``
 Every name of a file is made printable on the way out: nobody's terminal is at the mercy of a file name.
 """
 
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -15,7 +14,7 @@ import msgspec
 from maint import journal
 from maint.actions import Action, Outcome, Result, Verb
 from maint.engine import SPEAK_AFTER, Busy, Run, Summary
-from maint.interface import Explanation
+from maint.explaining import Explanation
 from maint.journal import EndLine, RunLine, timestamp
 from maint.planning import Plan, PlannedStore
 from maint.tally import Tally
@@ -47,11 +46,6 @@ SHOWN = 10
 """Lines of a kind that are shown to a person; the rest is counted, and `--json` has them all."""
 
 _encode = msgspec.json.Encoder().encode
-
-
-def say(text: str) -> None:
-    """Talk: one line on stderr."""
-    print(f"maint: {text}", file=sys.stderr)
 
 
 # For scripts.
@@ -273,7 +267,7 @@ def status_line(store: PlannedStore, trash: tuple[int, int]) -> bytes:
     )
 
 
-def session_record(session: Session) -> dict[str, Any]:
+def session_record(place: Place, session: Session) -> dict[str, Any]:
     """A session's facts for scripts."""
     return {
         "type": "session",
@@ -283,7 +277,7 @@ def session_record(session: Session) -> dict[str, Any]:
         "name": session.name,
         "state": session.state,
         "evidence": session.evidence,
-        "path": session.path,
+        "path": place.absolute(session.members[0]),
         "bytes": session.bytes,
         "records": session.records,
         "empty": session.empty,
@@ -295,8 +289,9 @@ def session_record(session: Session) -> dict[str, Any]:
     }
 
 
-def session_line(session: Session) -> bytes:
-    return _encode(session_record(session)) + b"\n"
+def session_line(place: Place, session: Session) -> bytes:
+    """A session's facts as a line for scripts."""
+    return _encode(session_record(place, session)) + b"\n"
 
 
 def session_row(session: Session, now: float) -> str:
@@ -361,7 +356,7 @@ def verdict_kind(verdict: Verdict) -> str:
 
 def explanation_line(told: Explanation) -> bytes:
     """An explanation for scripts."""
-    record = session_record(told.session) | {
+    record = session_record(told.place, told.session) | {
         "type": "explanation",
         "protected": told.protected.reason if told.protected else None,
         "verdicts": [

@@ -12,17 +12,10 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from maint.report import say
+from maint.talk import Stopped, say
 
 REFRESH = 0.1
 """Seconds between two drawings of the progress."""
-
-
-class Stopped(BaseException):
-    """The second signal: end at once. Nothing is lost by it; the next run sees to what was half done."""
-
-    def __init__(self, number: int) -> None:
-        self.signal = number
 
 
 class Stop:

@@ -33,7 +33,8 @@ def undo_of(roots: RootFds, place: Place, run: str) -> Undoing | None:
         return None
     undoing = Undoing()
     waiting = {
-        (kept.root, kept.path, kept.backup): kept for kept in trash.list_trash(roots, lambda each: each == run)
+        (kept.root, kept.path, kept.backup): kept
+        for kept in trash.list_trash(roots, lambda each: each == run)
     }
     results: dict[int, Outcome] = {}
     intents: list[Action] = []

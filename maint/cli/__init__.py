@@ -1,0 +1,80 @@
+"""The command line: arguments in, exit code out; everything else is one floor below.
+
+Exit codes: 0 done, 1 some actions failed or were lost, 2 usage, 3 refused by a limit, 70 a defect of ours, 74 a
+store could not be read or written, 75 a store is held by another maintainer, 78 the policy is invalid, 128+N ended
+by signal N.
+"""
+
+import gc
+import importlib
+import os
+import signal
+import sys
+
+import click
+
+from maint.cli.ending import DEFECT, end_by
+from maint.talk import Stopped, say
+from maint.version import VERSION
+
+VERBS = {
+    "sweep": ("runs", "The main job: survey, plan, apply, report."),
+    "plan": ("runs", "What a sweep would do, and why; changes nothing."),
+    "apply": ("runs", "Carry out a saved plan, each action checked against its file."),
+    "status": ("looking", "What there is, and what the next sweep would do."),
+    "explain": ("looking", "Every pass's verdict on one session, and when it changes."),
+    "list": ("looking", "The sessions, or what waits in the trash."),
+    "show": ("looking", "One session: its facts and its records."),
+    "restore": ("runs", "Bring sessions back from trash or backup."),
+    "undo": ("runs", "Put back what a run removed, renamed or rewrote."),
+    "log": ("looking", "The runs that were, and what each of them did."),
+    "policy": ("tools", "Check, show and describe policies."),
+    "demo": ("tools", "A small store with every ailment, before and after a sweep."),
+}
+"""Each verb with the module that has it and its line of help: `--help` need import none of them."""
+
+
+class _Verbs(click.Group):
+    """A group whose verbs are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f"maint.cli.{VERBS[cmd_name][0]}")
+        verb = getattr(module, f"{cmd_name}_")
+        assert isinstance(verb, click.Command)
+        return verb
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True)
+@click.version_option(VERSION, prog_name="maint")
+def cli() -> None:
+    """Keep stores of recorded sessions healthy, and never lose one."""
+
+
+def main() -> None:
+    """The program: no user's mistake ends in a traceback, and a defect of ours says that it is one."""
+    gc.disable()  # a run makes very many objects and hardly a cycle, and then it ends
+    try:
+        cli(standalone_mode=True)
+    except Stopped as stopped:
+        end_by(stopped.signal)
+    except KeyboardInterrupt:
+        end_by(signal.SIGINT)
+    except BrokenPipeError:
+        # Whoever read our output had enough of it, which is no error; Python must not flush into the pipe again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+    except Exception as error:
+        if os.environ.get("MAINT_DEBUG"):
+            raise
+        say(f"defect: {type(error).__name__}: {error}")
+        say("no session is lost by it; please report it, with what MAINT_DEBUG=1 prints")
+        sys.exit(DEFECT)

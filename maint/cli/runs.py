@@ -1,0 +1,190 @@
+"""The verbs that make plans and carry them out."""
+
+import os
+import signal
+import sys
+
+import click
+
+from maint import interface, report, terminal
+from maint.cli.ending import UNREADABLE, end_by, fail, out
+from maint.cli.options import options, selection
+from maint.cli.speaker import Speaker
+from maint.engine import Listener, Run
+from maint.execute import describe
+from maint.finding import Ambiguous, NotFound
+from maint.saved import PlanUnusable, plans_folder, read_plan
+from maint.talk import say
+from store.layout import known_layouts
+from store.names import printable
+
+
+@click.command(name="sweep")
+@options("policy", "store", "only", "jobs", "wait", "json")
+@click.option("--dry-run", is_flag=True, help="The plan only.")
+def sweep_(
+    policy: str | None,
+    stores: tuple[str, ...],
+    only: str | None,
+    jobs: int | None,
+    wait: float,
+    as_json: bool,
+    dry_run: bool,
+) -> None:
+    """The main job: survey, plan, apply, report."""
+    if dry_run:
+        _plan(policy, stores, only, jobs, as_json, None, None)
+        return
+    rules, where = selection(policy, stores, only)
+    speaker = Speaker(as_json)
+    with terminal.stoppable() as stop:
+        run = interface.sweep(
+            rules, where, jobs=jobs, expire=only is None, wait=wait, listener=speaker.listener(stop)
+        )
+    if run.refused and run.plan is not None:
+        _keep_refused(run)
+    speaker.finish(run, where, stop.signal)
+
+
+@click.command(name="plan")
+@options("policy", "store", "only", "jobs", "at", "json")
+@click.option("-o", "output", metavar="FILE", help="Save the plan for `maint apply`.")
+def plan_(
+    policy: str | None,
+    stores: tuple[str, ...],
+    only: str | None,
+    jobs: int | None,
+    at: float | None,
+    as_json: bool,
+    output: str | None,
+) -> None:
+    """What a sweep would do, and why; changes nothing."""
+    _plan(policy, stores, only, jobs, as_json, at, output)
+
+
+def _plan(
+    policy: str | None,
+    stores: tuple[str, ...],
+    only: str | None,
+    jobs: int | None,
+    as_json: bool,
+    at: float | None,
+    output: str | None,
+) -> None:
+    rules, where = selection(policy, stores, only)
+    progress = terminal.Progress()
+    with terminal.stoppable() as stop:
+        listener = Listener(progress=progress, stop=stop)
+        run = interface.plan(rules, where, at=at, jobs=jobs, expire=only is None, listener=listener)
+    progress.clear()
+    if run.plan is None or not run.plan.complete:
+        end_by(stop.signal or signal.SIGINT)
+    if output is not None:
+        try:
+            _save(run, output)
+        except OSError as error:
+            fail(UNREADABLE, f"cannot write the plan: {describe(error)}")
+    if as_json:
+        for line in report.plan_lines(run.plan):
+            out(line)
+        out(report.summary_line(run))
+    else:
+        for text in report.planned_text(run.plan, dry=True):
+            print(text)
+        for text in report.shortened(report.problem_lines(run.summary.problems)):
+            say(text)
+    for text in report.complaints(run, everything=True):
+        say(text.replace("nothing was changed", "a sweep would change nothing"))
+    sys.exit(report.exit_code(run))
+
+
+@click.command(name="apply")
+@click.argument("file")
+@options("jobs", "wait", "json")
+def apply_(file: str, jobs: int | None, wait: float, as_json: bool) -> None:
+    """Carry out a saved plan; every action is checked against its file first."""
+    try:
+        saved = read_plan(file, known_layouts())
+    except PlanUnusable as error:
+        fail(UNREADABLE, str(error))
+    speaker = Speaker(as_json)
+    with terminal.stoppable() as stop:
+        run = interface.apply(saved, jobs=jobs, wait=wait, listener=speaker.listener(stop))
+    speaker.finish(run, list(saved.places.values()), stop.signal)
+
+
+@click.command(name="undo")
+@click.argument("run")
+@options("policy", "store", "wait", "json")
+def undo_(run: str, policy: str | None, stores: tuple[str, ...], wait: float, as_json: bool) -> None:
+    """Put back what a run removed, renamed or rewrote, as far as the grace period allows."""
+    _, where = selection(policy, stores, None)
+    speaker = Speaker(as_json)
+    with terminal.stoppable() as stop:
+        try:
+            done, impossible = interface.undo(
+                run, where, wait=wait, listener=speaker.listener(stop, talkative=True)
+            )
+        except NotFound as error:
+            fail(2, str(error))
+    for text in report.shortened(impossible):
+        say(f"cannot be taken back: {printable(text)}")
+    speaker.finish(
+        done, where, stop.signal, always=True, incomplete=bool(impossible) or done.summary.skipped > 0
+    )
+
+
+@click.command(name="restore")
+@click.argument("session", nargs=-1, required=True)
+@click.option("--to", "folder", metavar="DIR", help="Copy it there instead.")
+@options("policy", "store", "wait", "json")
+def restore_(
+    session: tuple[str, ...],
+    folder: str | None,
+    policy: str | None,
+    stores: tuple[str, ...],
+    wait: float,
+    as_json: bool,
+) -> None:
+    """Bring sessions back from trash or backup, byte for byte, with mode and mtime."""
+    _, where = selection(policy, stores, None)
+    try:
+        if folder is not None:
+            for each in session:
+                print(interface.copy_out(each, where, folder))
+            return
+        speaker = Speaker(as_json)
+        with terminal.stoppable() as stop:
+            run = interface.restore(
+                list(session), where, wait=wait, listener=speaker.listener(stop, talkative=True)
+            )
+    except (NotFound, Ambiguous) as error:
+        fail(2, str(error))
+    except FileExistsError as error:
+        fail(1, f"nothing is overwritten: {describe(error)}")
+    except OSError as error:
+        fail(UNREADABLE, describe(error))
+    speaker.finish(run, where, stop.signal, always=True, incomplete=run.summary.skipped > 0)
+
+
+def _save(run: Run, path: str) -> None:
+    """Write a plan as a file, whole or not at all."""
+    assert run.plan is not None
+    beside = f"{path}.{os.getpid()}.new"
+    with open(beside, "xb") as file:
+        file.writelines(report.plan_lines(run.plan))
+        file.write(report.summary_line(run))
+    os.replace(beside, path)
+
+
+def _keep_refused(run: Run) -> None:
+    """Keep a refused plan for review."""
+    folder = plans_folder(os.environ, os.path.expanduser("~"))
+    path = os.path.join(folder, f"{run.id}.ndjson")
+    try:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        _save(run, path)
+    except OSError as error:
+        say(f"the refused plan could not be kept: {describe(error)}")
+    else:
+        say(f"the plan is kept for review; to carry it out all the same: maint apply {path}")

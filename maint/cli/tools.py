@@ -1,0 +1,61 @@
+"""The policy language's own tools, and the demo."""
+
+import sys
+
+import click
+
+from maint import report, selection
+from maint.cli.ending import UNREADABLE, fail, out
+from maint.cli.options import complain_of, policy_in_force
+from maint.execute import describe
+from policies import PolicyInvalid
+from store.names import printable
+
+
+@click.group(name="policy")
+def policy_() -> None:
+    """Check, show and describe policies."""
+
+
+@policy_.command(name="check")
+@click.argument("file")
+def policy_check(file: str) -> None:
+    """Whether a policy is valid; everything that is wrong with it, and what is odd."""
+    try:
+        checked = selection.check(file)
+    except OSError as error:
+        fail(UNREADABLE, f"cannot read the policy: {describe(error)}")
+    for lint in checked.lints:
+        print(f"{lint}\n  (this is no error)", file=sys.stderr)
+    if checked.errors:
+        complain_of(PolicyInvalid(checked.errors))
+    print(
+        f"{printable(file)}: valid, with {len(checked.lints)} remarks" if checked.lints else f"{file}: valid"
+    )
+
+
+@policy_.command(name="show")
+@click.option("--policy", metavar="FILE", help="The policy; else your own, else the default one.")
+def policy_show(policy: str | None) -> None:
+    """The policy that is in force, and the stores it is for."""
+    rules = policy_in_force(policy)
+    text, source = selection.read_policy(policy)
+    print(f"# {source}")
+    for place in selection.places(rules):
+        print(f"# store {place.name}: {place.kind}, {printable(place.path)}")
+    out(text)
+
+
+@policy_.command(name="schema")
+def policy_schema() -> None:
+    """The JSON Schema of policies, for editors."""
+    out(report.pretty(selection.schema()))
+
+
+@click.command(name="demo")
+@click.option("--keep", is_flag=True, help="Leave the folder of the demo for a look around.")
+def demo_(keep: bool) -> None:
+    """Build a small store with every ailment, sweep it, and show before, after and why."""
+    from maint.demo import show_demo  # noqa: PLC0415  nobody else needs it
+
+    show_demo(keep=keep)

@@ -1,0 +1,122 @@
+"""Finding sessions by id, prefix or name, in the stores and in their trash."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+from maint import undoing
+from maint.execute import open_roots
+from maint.planning import grace_of
+from policies import Policy
+from store import edges, names, opening, trash
+from store.facts import Place, Session
+from store.layout import Moment, known_layouts
+from store.trash import Trashed
+
+SHOWN = 20
+"""Candidates that are listed where a name is ambiguous."""
+
+
+class NotFound(LookupError):
+    """No session, or no run, goes by this name; the text says where was looked."""
+
+
+class Ambiguous(LookupError):
+    """More than one session goes by this name; the text lists them."""
+
+
+def sessions(
+    policy: Policy, stores: list[Place], *, at: float | None = None
+) -> Iterator[tuple[Place, Session]]:
+    """The facts of all sessions, store by store, in the order of their ids; problems are left out."""
+    now = time.time() if at is None else at
+    for place in stores:
+        layout = known_layouts()[place.kind]
+        listing = layout.discover(place, Moment(now, grace_of(policy, now)))
+        for found in layout.read(place, listing.context, listing.entries):
+            if isinstance(found, Session):
+                yield place, found
+
+
+def find(name: str, policy: Policy, stores: list[Place], *, at: float | None = None) -> tuple[Place, Session]:
+    """The session of this id, unique prefix of an id, or unique name; raises `NotFound` and `Ambiguous`."""
+    by_prefix: list[tuple[Place, Session]] = []
+    by_name: list[tuple[Place, Session]] = []
+    for place, session in sessions(policy, stores, at=at):
+        if session.id == name:
+            return place, session
+        if session.id.startswith(name):
+            by_prefix.append((place, session))
+        if session.name == name:
+            by_name.append((place, session))
+    found = by_prefix or by_name
+    if not found:
+        raise NotFound(f"no session {names.printable(name)!r} in {_called(stores)}; `maint list` shows them")
+    if len(found) > 1:
+        raise Ambiguous(
+            _candidates(name, [f"{each.id}  {names.printable(each.name or '')}" for each in found])
+        )
+    return found[0]
+
+
+def trashed(stores: list[Place]) -> Iterator[tuple[Place, Trashed]]:
+    """All that waits in trash and backups."""
+    for place in stores:
+        with open_roots(place) as roots:
+            for kept in trash.list_trash(roots):
+                yield place, kept
+
+
+def find_trashed(session: str, stores: list[Place]) -> tuple[Place, Trashed]:
+    """What waits under this id or unique prefix: the newest, and from the trash rather than the backups."""
+    found: dict[str, list[tuple[Place, Trashed]]] = {}
+    with ExitStack() as stack:
+        for place in stores:
+            roots = stack.enter_context(open_roots(place))
+            for kept in undoing.find_trashed(roots, place, session):
+                found.setdefault(id_of(place, kept), []).append((place, kept))
+    if session in found:
+        found = {session: found[session]}
+    if not found:
+        raise NotFound(f"no session {names.printable(session)!r} waits in the trash of {_called(stores)}")
+    if len(found) > 1:
+        raise Ambiguous(_candidates(session, sorted(found)))
+    (waiting,) = found.values()
+    return max(waiting, key=lambda each: (not each[1].backup, each[1].run))
+
+
+def content(place: Place, session: Session, *, raw: bool) -> Iterator[bytes]:
+    """The session's records for a person, a line each, or its bytes as they are; OSError if it cannot be read."""
+    layout = known_layouts()[place.kind]
+    with open_roots(place) as roots:
+        for member in session.members:
+            fd = opening.open_below(roots[member.root], member.path)
+            try:
+                if raw:
+                    while data := os.read(fd, 1 << 20):
+                        yield data
+                    continue
+                for line in edges.iter_lines(fd):
+                    text = (
+                        layout.describe(line.data) if line.data is not None else "a line too long to be shown"
+                    )
+                    if text is not None:
+                        yield text.encode() + b"\n"
+            finally:
+                os.close(fd)
+
+
+def id_of(place: Place, kept: Trashed) -> str:
+    """The id of the session that waits there, or its file's name where it is none."""
+    return known_layouts()[place.kind].session_of(kept.root, kept.path) or kept.path
+
+
+def _called(stores: list[Place]) -> str:
+    return ", ".join(place.name for place in stores) or "any store: there is none"
+
+
+def _candidates(name: str, found: list[str]) -> str:
+    shown = "\n".join(f"  {each}" for each in found[:SHOWN])
+    more = f"\n  and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    return f"{names.printable(name)!r} may be any of {len(found)}:\n{shown}{more}"

@@ -1,0 +1,459 @@
+"""What each pass says of one session, lock or leftover: facts and options in, a verdict out."""
+
+from typing import Any
+
+import pytest
+from maint_world import DAY, NOW, rules
+
+from maint.actions import Verb
+from maint.contract import known_passes
+from maint.judge import Claim, Judge, Protected, unique_name
+from maint.verdicts import Act, Compare, Kept, No, Verdict, Wait
+from policies import NameTemplate
+from store.facts import Leftover, Lock, Owner, Session, State
+
+
+def session(**facts: Any) -> Session:
+    """A complete session of ten days ago, but for what the test says."""
+    given: dict[str, Any] = {
+        "store": "rec",
+        "kind": "rec",
+        "id": "s1",
+        "state": State.COMPLETE,
+        "evidence": "it has a footer",
+        "members": (),
+        "bytes": 100,
+        "last_changed": NOW - 10 * DAY,
+        "ended_at": NOW - 10 * DAY,
+        "has_footer": True,
+        "empty": False,
+        "tags": (),
+        "name": "work",
+    }
+    return Session(**(given | facts))
+
+
+def crashed(**facts: Any) -> Session:
+    return session(**({"state": State.CRASHED, "ended_at": None, "has_footer": False} | facts))
+
+
+def lock(**facts: Any) -> Lock:
+    given: dict[str, Any] = {
+        "store": "rec",
+        "kind": "rec",
+        "id": "recording.lock",
+        "what": "lock of a recording",
+        "owner": Owner.GONE,
+        "evidence": "no process 5 runs",
+        "members": (),
+        "bytes": 1,
+        "last_changed": NOW - 10 * DAY,
+    }
+    return Lock(**(given | facts))
+
+
+def leftover(**facts: Any) -> Leftover:
+    given: dict[str, Any] = {
+        "store": "rec",
+        "kind": "rec",
+        "id": "a.tmp",
+        "what": "temp file",
+        "members": (),
+        "bytes": 1,
+        "last_changed": NOW - 10 * DAY,
+    }
+    return Leftover(**(given | facts))
+
+
+def judge(passes: str, rest: str = "", **more: Any) -> Judge:
+    return Judge(rules(passes, rest), known_passes(), "rec", NOW, **more)
+
+
+def verdict(passes: str, subject: Session) -> Verdict:
+    """What the only pass of a policy says of an unprotected session."""
+    bound = judge(passes)
+    return bound.ask(bound.sessions[0], subject)
+
+
+def claim(passes: str, subject: Session, rest: str = "") -> str | None:
+    """The verb of the pass that claims a session, or the kind of its verdict."""
+    bound = judge(passes, rest)
+    if bound.protection(subject) is not None:
+        return "protected"
+    match bound.claim(subject):
+        case None:
+            return None
+        case Claim(verdict=Act(verb=verb)):
+            return str(verb)
+        case Claim(verdict=other):
+            return type(other).__name__
+
+
+RECOVER = "  - recover: {idle_for: 24h}\n"
+EMPTY = "  - delete-empty: {idle_for: 2d}\n"
+LOCKS = "  - stale-locks: {idle_for: 24h}\n"
+LITTER = "  - litter: {older_than: 2d}\n"
+PRUNE = "  - prune: {older_than: 7d}\n"
+
+
+# recover
+
+
+def test_crashed_session_is_recovered_under_a_name_of_its_last_moment() -> None:
+    assert verdict(RECOVER, crashed(last_record_at=NOW - 5 * DAY)) == Act(
+        Verb.RECOVER, "crashed: it has a footer; idle for 24h", NOW - 5 * DAY
+    )
+
+
+def test_session_crashed_behind_its_footer_keeps_its_name() -> None:
+    found = verdict(RECOVER, crashed(has_footer=True))
+    assert isinstance(found, Act)
+    assert found.rename_at is None
+
+
+def test_half_recovered_session_is_finished_under_the_name_it_has() -> None:
+    found = verdict(RECOVER, crashed(state=State.RECOVERED))
+    assert isinstance(found, Act)
+    assert found.rename_at is None
+
+
+def test_session_that_fell_silent_lately_waits_for_its_recovery() -> None:
+    found = verdict(RECOVER, crashed(last_changed=NOW - DAY + 60))
+    assert isinstance(found, Wait)
+    assert found.due == NOW + 60
+
+
+def test_session_is_recovered_in_the_very_second_it_is_due() -> None:
+    assert isinstance(verdict(RECOVER, crashed(last_changed=NOW - DAY)), Act)
+
+
+@pytest.mark.parametrize("state", [State.COMPLETE, State.RECOVERED])
+def test_whole_session_is_not_recovered(state: State) -> None:
+    assert isinstance(verdict(RECOVER, session(state=state)), No)
+
+
+def test_empty_crashed_session_is_not_recovered() -> None:
+    assert isinstance(verdict(RECOVER, crashed(empty=True)), No)
+
+
+def test_crashed_session_of_unknown_content_is_recovered() -> None:
+    assert isinstance(verdict(RECOVER, crashed(empty=None)), Act)
+
+
+# delete-empty
+
+
+def test_empty_session_goes_to_the_trash() -> None:
+    found = verdict(EMPTY, session(empty=True))
+    assert found == Act(Verb.DELETE_EMPTY, "nothing was recorded in it; idle for 2d")
+
+
+@pytest.mark.parametrize("empty", [False, None])
+def test_session_with_content_or_of_unknown_content_is_never_empty(empty: bool | None) -> None:
+    assert isinstance(verdict(EMPTY, session(empty=empty)), No)
+
+
+def test_young_empty_session_waits() -> None:
+    found = verdict(EMPTY, session(empty=True, last_changed=NOW - DAY))
+    assert isinstance(found, Wait)
+    assert found.due == NOW + DAY
+
+
+def test_emptiness_is_a_matter_of_silence_and_not_of_age() -> None:
+    found = verdict(EMPTY, session(empty=True, last_changed=NOW - DAY, ended_at=NOW - 99 * DAY))
+    assert isinstance(found, Wait)
+
+
+# stale-locks and litter
+
+
+def test_lock_of_nobody_is_removed() -> None:
+    bound = judge(LOCKS)
+    told = bound.other(bound.locks, lock())
+    assert told is not None
+    assert isinstance(told[1], Act)
+    assert told[1].verb is Verb.UNLOCK
+
+
+@pytest.mark.parametrize("owner", [Owner.HOLDS, Owner.UNKNOWN])
+def test_lock_whose_owner_is_not_proven_gone_stays(owner: Owner) -> None:
+    bound = judge(LOCKS)
+    told = bound.other(bound.locks, lock(owner=owner))
+    assert told is not None
+    assert isinstance(told[1], No)
+
+
+def test_lock_that_changed_lately_waits() -> None:
+    bound = judge(LOCKS)
+    told = bound.other(bound.locks, lock(last_changed=NOW - DAY + 60))
+    assert told is not None
+    assert isinstance(told[1], Wait)
+    assert told[1].due == NOW + 60
+
+
+def test_leftover_goes_when_it_is_old_enough() -> None:
+    bound = judge(LITTER)
+    told = bound.other(bound.leftovers, leftover())
+    assert told is not None
+    assert told[1] == Act(Verb.REMOVE_LITTER, "temp file, older than 2d")
+
+
+def test_young_leftover_waits() -> None:
+    bound = judge(LITTER)
+    told = bound.other(bound.leftovers, leftover(last_changed=NOW - DAY))
+    assert told is not None
+    assert isinstance(told[1], Wait)
+
+
+@pytest.mark.parametrize("passes", [LOCKS, LITTER])
+def test_min_idle_holds_for_locks_and_leftovers(passes: str) -> None:
+    bound = judge(passes, "limits: {min_idle: 30d}\n")
+    for steps, subject in ((bound.locks, lock()), (bound.leftovers, leftover())):
+        told = bound.other(steps, subject)
+        assert told is None or isinstance(told[1], Wait)
+
+
+# prune
+
+
+def test_old_session_is_pruned() -> None:
+    assert verdict(PRUNE, session()) == Act(Verb.PRUNE, "ended more than 7d ago")
+
+
+def test_young_session_waits_for_its_pruning() -> None:
+    found = verdict(PRUNE, session(ended_at=NOW - DAY))
+    assert isinstance(found, Wait)
+    assert found.due == NOW + 6 * DAY
+
+
+def test_age_is_counted_from_the_end_and_not_from_the_file() -> None:
+    copied_today = session(last_changed=NOW - 2 * 3600)
+    assert isinstance(verdict(PRUNE, copied_today), Act)
+
+
+def test_age_without_footer_is_counted_from_the_last_record() -> None:
+    touched = crashed(last_record_at=NOW - 9 * DAY, last_changed=NOW - DAY)
+    assert isinstance(verdict(PRUNE, touched), Act)
+
+
+def test_keep_rules_make_a_comparison_of_old_and_young() -> None:
+    keep = "  - prune: {older_than: 7d, keep: {last: 1}}\n"
+    old, young = verdict(keep, session()), verdict(keep, session(ended_at=NOW - DAY))
+    assert isinstance(old, Compare)
+    assert isinstance(young, Compare)
+    assert (old.old, young.old) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("group_by", "group"),
+    [("[store]", ("rec",)), ("[project]", ("/srv",)), ("[store, kind, name]", ("rec", "rec", "work"))],
+)
+def test_groups_are_made_of_facts(group_by: str, group: tuple[str, ...]) -> None:
+    keep = f"  - prune: {{older_than: 7d, keep: {{last: 1}}, group_by: {group_by}}}\n"
+    found = verdict(keep, session(project="/srv"))
+    assert isinstance(found, Compare)
+    assert found.group == group
+
+
+# Who has it.
+
+
+def test_first_pass_that_claims_a_session_has_it() -> None:
+    assert claim(EMPTY + PRUNE, session(empty=True)) == "delete-empty"
+    assert claim(PRUNE + EMPTY, session(empty=True)) == "prune"
+
+
+def test_pass_that_waits_or_declines_claims_nothing() -> None:
+    assert claim("  - delete-empty: {idle_for: 30d}\n" + PRUNE, session(empty=True)) == "prune"
+
+
+def test_comparing_is_a_claim_even_if_the_keep_rules_hold_the_session() -> None:
+    assert claim("  - prune: {older_than: 7d, keep: {last: 9}}\n" + PRUNE, session()) == "Compare"
+
+
+def test_young_candidate_is_left_to_later_passes() -> None:
+    keep = "  - prune: {older_than: 30d, keep: {last: 9}}\n"
+    assert claim(keep + PRUNE, session()) == "prune"
+
+
+def test_pass_for_other_stores_claims_nothing() -> None:
+    elsewhere = "stores: {rec: {kind: rec, path: /a}, other: {kind: rec, path: /b}}\n"
+    assert claim("  - prune: {older_than: 7d, stores: [other]}\n", session(), elsewhere) is None
+    assert claim("  - prune: {older_than: 7d, stores: [rec]}\n", session(), elsewhere) == "prune"
+
+
+@pytest.mark.parametrize(
+    ("where", "claimed"),
+    [
+        ("{name: work}", True),
+        ("{name: play}", False),
+        ("{tags: [a]}", False),
+        ("{not: {tags: [a]}}", True),
+        ("{project: /srv}", False),
+        ("{state: complete}", True),
+        ("{state: [crashed, recovered]}", False),
+        ("{empty: false}", True),
+        ("{larger_than: 1kB}", False),
+        ("all", True),
+    ],
+)
+def test_where_selects(where: str, claimed: bool) -> None:
+    passes = f"  - prune: {{older_than: 7d, where: {where}}}\n"
+    assert claim(passes, session()) == ("prune" if claimed else None)
+
+
+@pytest.mark.parametrize("where", ["{tags: [a]}", "{not: {tags: [a]}}", "{project: /x}", "{not: {name: x}}"])
+def test_unknown_fact_claims_nothing_either_way(where: str) -> None:
+    unknown = session(tags=None, project=None, name=None)
+    assert claim(f"  - prune: {{older_than: 7d, where: {where}}}\n", unknown) is None
+
+
+def test_corrupt_session_is_claimed_by_name_only() -> None:
+    corrupt = session(state=State.CORRUPT)
+    assert claim(PRUNE, corrupt) is None
+    assert claim("  - prune: {older_than: 7d, where: all}\n", corrupt) is None
+    assert claim("  - prune: {older_than: 7d, where: {state: corrupt}}\n", corrupt) == "prune"
+
+
+# Protections.
+
+
+@pytest.mark.parametrize("state", [State.LIVE, State.UNKNOWN])
+def test_live_and_unknown_sessions_are_protected(state: State) -> None:
+    assert claim("  - prune: {older_than: 1d, where: all}\n", session(state=state)) == "protected"
+
+
+def test_min_idle_protects_whatever_a_pass_says() -> None:
+    busy = session(last_changed=NOW - 1800)
+    found = judge(PRUNE).protection(busy)
+    assert found == Protected("idle for less than min_idle 1h", NOW + 1800)
+
+
+@pytest.mark.parametrize("fact", ["last_changed", "started_at", "ended_at", "last_record_at"])
+def test_time_in_the_future_protects(fact: str) -> None:
+    found = judge(PRUNE).protection(session(**{fact: NOW + 60}))
+    assert found == Protected("it carries a time in the future", NOW + 60)
+
+
+def test_protect_selector_protects() -> None:
+    assert claim(PRUNE, session(tags=("keep",)), "protect: [{tags: [keep]}]\n") == "protected"
+    assert claim(PRUNE, session(tags=("other",)), "protect: [{tags: [keep]}]\n") == "prune"
+
+
+def test_protect_selector_protects_where_the_fact_is_unknown() -> None:
+    assert claim(PRUNE, session(tags=None), "protect: [{tags: [keep]}]\n") == "protected"
+    assert claim(PRUNE, session(project=None), "protect: [{project: /srv/*}]\n") == "protected"
+
+
+def test_what_was_done_lately_spares_a_session() -> None:
+    spared = {"s1": Protected("it was brought back by hand", NOW + DAY)}
+    assert judge(PRUNE, spared=spared).protection(session()) == spared["s1"]
+
+
+# Names.
+
+
+def test_crashes_of_one_second_get_names_one_second_apart() -> None:
+    taken: set[str] = set()
+    zone = rules().zone
+    template = NameTemplate("recovered-%H%M%S")
+    names = [unique_name(template, 0.0, zone, taken) for _ in range(3)]
+    assert names == ["recovered-000000", "recovered-000001", "recovered-000002"]
+
+
+def test_name_that_exists_is_not_given_again() -> None:
+    zone = rules().zone
+    template = NameTemplate("recovered-%H%M%S")
+    assert unique_name(template, 0.0, zone, {"recovered-000000"}) == "recovered-000001"
+
+
+def compared(passes: str, *sessions: Session) -> dict[str, bool]:
+    """Which of some sessions of one group go, by id."""
+    from maint.judge import Comparison
+    from maint.survey import key_of
+    from maint.contract import Candidate
+
+    bound = judge(passes)
+    step = bound.sessions[0]
+    comparison = Comparison()
+    for each in sessions:
+        found = bound.ask(step, each)
+        assert isinstance(found, Compare)
+        row = Candidate(key_of(each), each.ended, each.bytes, found.old, each.name, each.tags)
+        comparison.groups[found.group].append(row)
+    told = comparison.settle(step.pass_, step.options, bound.setting)
+    return {key.removeprefix("rec/"): isinstance(each, Act) for key, each in told.items()}
+
+
+def series(count: int, **facts: Any) -> list[Session]:
+    """Sessions s0 (the youngest) and on, which ended 10, 11, 12... days ago."""
+    return [session(id=f"s{n}", ended_at=NOW - (10 + n) * DAY, **facts) for n in range(count)]
+
+
+def test_keep_last_holds_the_newest() -> None:
+    found = compared("  - prune: {older_than: 7d, keep: {last: 2}}\n", *series(4))
+    assert found == {"s0": False, "s1": False, "s2": True, "s3": True}
+
+
+def test_keep_counts_the_young_ones_too() -> None:
+    young = session(id="young", ended_at=NOW - DAY)
+    found = compared("  - prune: {older_than: 7d, keep: {last: 2}}\n", young, *series(2))
+    assert found == {"s0": False, "s1": True}
+
+
+def test_keep_monthly_holds_the_newest_of_each_month() -> None:
+    # NOW is the second of February 2026.
+    months = [session(id=f"m{n}", ended_at=NOW - n * 31 * DAY) for n in range(1, 5)]
+    found = compared("  - prune: {older_than: 7d, keep: {monthly: 2}}\n", *months)
+    assert found == {"m1": False, "m2": False, "m3": True, "m4": True}
+
+
+def test_keep_within_is_measured_from_the_newest_of_the_group() -> None:
+    found = compared("  - prune: {older_than: 7d, keep: {within: 2d}}\n", *series(4))
+    assert found == {"s0": False, "s1": False, "s2": False, "s3": True}
+
+
+def test_keep_tags_and_names_hold_what_bears_them() -> None:
+    tagged, named = session(id="t", tags=("release",)), session(id="n", name="demo-1")
+    plain = session(id="p", name="plain")
+    passes = "  - prune: {older_than: 7d, keep: {tags: [release], names: ['demo-*']}}\n"
+    assert compared(passes, tagged, named, plain) == {"t": False, "n": False, "p": True}
+
+
+def test_groups_are_compared_by_themselves() -> None:
+    one, two = session(id="one", project="/a"), session(id="two", project="/b")
+    passes = "  - prune: {older_than: 7d, keep: {last: 1}, group_by: [project]}\n"
+    assert compared(passes, one, two) == {"one": False, "two": False}
+
+
+def test_cap_by_number_removes_the_oldest_beyond_it() -> None:
+    found = compared("  - prune: {older_than: 7d, max_count: 3}\n", *series(4))
+    assert found == {"s0": False, "s1": False, "s2": False, "s3": True}
+
+
+def test_cap_by_size_removes_the_oldest_beyond_it() -> None:
+    found = compared("  - prune: {older_than: 7d, max_total: 250B}\n", *series(4))
+    assert found == {"s0": False, "s1": False, "s2": True, "s3": True}
+
+
+def test_cap_removes_nothing_that_is_too_young_or_kept() -> None:
+    young = [session(id=f"y{n}", ended_at=NOW - n * DAY) for n in range(1, 4)]
+    passes = "  - prune: {older_than: 7d, max_count: 1, keep: {last: 4}}\n"
+    assert compared(passes, *young, *series(2)) == {"s0": False, "s1": True}
+
+
+def test_equal_times_are_told_apart_by_id_and_not_by_order() -> None:
+    same = [session(id=f"s{n}", ended_at=NOW - 10 * DAY) for n in range(4)]
+    passes = "  - prune: {older_than: 7d, keep: {last: 2}}\n"
+    assert compared(passes, *same) == compared(passes, *reversed(same))
+
+
+def test_kept_session_is_told_why() -> None:
+    found = known_passes()["prune"]
+    bound = judge("  - prune: {older_than: 7d, keep: {last: 1}}\n")
+    from maint.contract import Candidate
+
+    row = Candidate("rec/s1", NOW - 10 * DAY, 1, True, None, ())
+    told = found.compare(bound.sessions[0].options, bound.setting, [row])["rec/s1"]
+    assert isinstance(told, Kept)
+    assert "last" in told.reason

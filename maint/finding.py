@@ -55,7 +55,7 @@ def find(name: str, policy: Policy, stores: list[Place], *, at: float | None = N
         raise NotFound(f"no session {names.printable(name)!r} in {_called(stores)}; `maint list` shows them")
     if len(found) > 1:
         raise Ambiguous(
-            _candidates(name, [f"{each.id}  {names.printable(each.name or '')}" for each in found])
+            _candidates(name, [f"{each.id}  {names.printable(each.name or '')}" for _, each in found])
         )
     return found[0]
 

@@ -126,13 +126,17 @@ class Judge:
 
     def claim(self, session: Session) -> Claim | None:
         """The first pass that claims this session; younger candidates of comparisons are not claimed by them."""
-        for step in self.sessions:
-            verdict = self.ask(step, session)
+        # The same questions as `ask`, without the words: this is asked of every session of every store.
+        corrupt = session.state is State.CORRUPT
+        for position, _, _, where, corrupt_too, judge in self.sessions:
+            if (corrupt and not corrupt_too) or (where is not None and not where(session)):
+                continue
+            verdict = judge(session)
             kind = type(verdict)
             if kind is No or kind is Wait:
                 continue
             if isinstance(verdict, Act | Kept) or (isinstance(verdict, Compare) and verdict.old):
-                return Claim(step.position, verdict)
+                return Claim(position, verdict)
         return None
 
     def ask(self, step: Step, session: Session) -> Verdict:

@@ -19,6 +19,7 @@ from maint.actions import Action, Outcome, Result, Verb, outcome_of
 from maint.execute import Hands, describe, open_roots, sync_roots
 from maint.journal import EndLine, Journal
 from maint.judge import Protected
+from maint.owner import as_owner
 from maint.planning import Ground, Plan, PlannedStore, StoreUnreadable, make_plan
 from maint.survey import Progress
 from maint.version import VERSION
@@ -171,11 +172,9 @@ def sweep(
         grounds: list[Ground] = []
         for store in held:
             try:
-                settled, problems = settle.settle(store.roots, store.place, run.id)
-                run.summary.problems += problems
-                for outcome in settled:
-                    listener.outcome(outcome)
-                grounds.append(ground_of(store.place, store.roots, policy, now))
+                with as_owner(store.place.path):
+                    _settle(run, store, listener)
+                    grounds.append(ground_of(store.place, store.roots, policy, now))
             except OSError as error:
                 run.unreachable.append(Unreachable(store.place, describe(error)))
         run.plan = _plan(run, policy, grounds, at=now, jobs=jobs, expire=expire, listener=listener)
@@ -193,7 +192,6 @@ def sweep(
 def carry_out_actions(
     command: str,
     about: str | None,
-    policy: Policy | None,
     work: Sequence[tuple[Place, Iterable[Action]]],
     *,
     jobs: int,
@@ -208,16 +206,11 @@ def carry_out_actions(
         for place, actions in work:
             if place.name not in held:
                 continue
-            store = held[place.name]
-            settled, problems = settle.settle(store.roots, place, run.id)
-            run.summary.problems += problems
-            for outcome in settled:
-                listener.outcome(outcome)
             planned = PlannedStore(place)
             for action in actions:
                 planned.add(action)
             run.summary.planned += planned.planned
-            _carry_out(run, store, planned, command, jobs, listener, about=about, policy=policy)
+            _carry_out(run, held[place.name], planned, command, jobs, listener, about=about, settled=False)
         run.summary.stopped = listener.stop()
     run.summary.seconds = time.monotonic() - began
     return run
@@ -233,17 +226,26 @@ def _hold(stack: ExitStack, run: Run, places: list[Place], wait: float) -> list[
     held: list[Held] = []
     for place in places:
         try:
-            roots = stack.enter_context(open_roots(place))
-            lock = StoreLock(roots[roots.first])
-            if lock.acquire(wait):
-                stack.callback(lock.release)
-                _introduce(roots)
-                held.append(Held(place, roots, lock))
-            else:
-                run.busy.append(Busy(place, holder(roots[roots.first]), lock.note_skip()))
+            with as_owner(place.path):
+                roots = stack.enter_context(open_roots(place))
+                lock = StoreLock(roots[roots.first])
+                if lock.acquire(wait):
+                    stack.callback(lock.release)
+                    _introduce(roots)
+                    held.append(Held(place, roots, lock))
+                else:
+                    run.busy.append(Busy(place, holder(roots[roots.first]), lock.note_skip()))
         except OSError as error:
             run.unreachable.append(Unreachable(place, describe(error)))
     return held
+
+
+def _settle(run: Run, store: Held, listener: Listener) -> None:
+    """See to what earlier runs left half done."""
+    settled, problems = settle.settle(store.roots, store.place, run.id)
+    run.summary.problems += problems
+    for outcome in settled:
+        listener.outcome(outcome)
 
 
 def _introduce(roots: RootFds) -> None:
@@ -311,11 +313,31 @@ def _carry_out(
     listener: Listener,
     *,
     about: str | None = None,
-    policy: Policy | None = None,
+    settled: bool = True,
+) -> None:
+    """Do what is planned for one store; when its journal cannot be written, say so and do no more."""
+    try:
+        with as_owner(store.place.path):
+            if not settled:
+                _settle(run, store, listener)
+            _journalled(run, store, planned, command, jobs, listener, about)
+    except OSError as error:
+        why = f"{describe(error)}; what was begun is seen to by the next run"
+        run.unreachable.append(Unreachable(store.place, why))
+
+
+def _journalled(
+    run: Run,
+    store: Held,
+    planned: PlannedStore,
+    command: str,
+    jobs: int,
+    listener: Listener,
+    about: str | None,
 ) -> None:
     """Journal what is intended for one store, do it, and journal what became of it."""
     began = time.monotonic()
-    policy = run.plan.policy if run.plan is not None else policy
+    policy = run.plan.policy if run.plan is not None else None
     at = journal.timestamp(time.time(), policy)
     head = journal.run_line(run.id, command, at, store.place, policy, VERSION, about)
     book = Journal.start(store.roots, head, planned.lines())
@@ -331,7 +353,7 @@ def _carry_out(
                     run.summary.problems.append(Problem(store.place.name, outcome.path, text))
                 listener.outcome(outcome)
         if planned.planned:
-            sync_roots(store.roots, list(store.roots.labels))
+            sync_roots(store.roots)
         book.end(
             EndLine(
                 done={str(verb): count for verb, count in summary.done.items()},

@@ -140,11 +140,11 @@ def open_roots(place: Place) -> RootFds:
     )
 
 
-def sync_roots(roots: RootFds, labels: list[str]) -> None:
+def sync_roots(roots: RootFds) -> None:
     """Make the moves of a run durable: the folders they left, and the trash they went to."""
-    for label in labels:
+    for label in roots.labels:
         durable.sync_folder(roots[label], label)
-    for label in dict.fromkeys(roots.home(label) for label in labels):
+    for label in dict.fromkeys(roots.home(label) for label in roots.labels):
         for top in (names.TRASH, names.BACKUP):
             try:
                 folder = opening.open_below(roots[label], top, opening.FOLDER_FLAGS)

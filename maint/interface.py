@@ -74,7 +74,6 @@ def apply(
     return carry_out_actions(
         "apply",
         saved.head.run,
-        None,
         work,
         jobs=jobs or default_jobs(),
         wait=wait,
@@ -99,7 +98,7 @@ def undo(
             impossible += undone.impossible
     if not work:
         raise NotFound(f"no store has a run {run!r}; `maint log` lists them")
-    done = carry_out_actions("undo", run, None, work, jobs=1, wait=wait, listener=listener or Listener())
+    done = carry_out_actions("undo", run, work, jobs=1, wait=wait, listener=listener or Listener())
     return done, impossible
 
 
@@ -121,7 +120,7 @@ def restore(
         action = undoing.restoring(place, kept, id_of(place, kept), "brought back by hand")
         work.setdefault(place.name, (place, []))[1].append(action)
     return carry_out_actions(
-        "restore", None, None, list(work.values()), jobs=1, wait=wait, listener=listener or Listener()
+        "restore", None, list(work.values()), jobs=1, wait=wait, listener=listener or Listener()
     )
 
 

@@ -84,6 +84,18 @@ class Journal:
         return journal
 
     @classmethod
+    def amend(cls, roots: RootFds, run: str, outcomes: list[Outcome]) -> None:
+        """Add what became later of actions of a run that has ended; its end stays the last line."""
+        end = _last(roots, run)
+        journal = cls.resume(roots, run)
+        try:
+            journal.outcomes(outcomes)
+            if isinstance(end, EndLine):
+                journal.end(end)
+        finally:
+            journal.close()
+
+    @classmethod
     def start(cls, roots: RootFds, head: RunLine, intents: Iterable[bytes]) -> "Journal":
         """Write the run and what it intends; durable on return."""
         path = names.journal_path(head.run)
@@ -103,6 +115,11 @@ class Journal:
             finally:
                 os.close(fd)
             durable.sync_folder(folder, names.JOURNAL)
+        except OSError:
+            # Without room for the intents nothing is done, and nothing is left of the attempt.
+            with suppress(OSError):
+                os.unlink(path.rpartition("/")[2], dir_fd=folder)
+            raise
         finally:
             os.close(folder)
         return cls(roots, head.run)

@@ -7,6 +7,7 @@ backup is finished.
 """
 
 import os
+from contextlib import suppress
 
 import msgspec
 
@@ -14,10 +15,11 @@ from maint import journal
 from maint.actions import TO_TRASH, Action, Outcome, Result, Verb, outcome_of
 from maint.execute import Hands
 from maint.journal import BeginLine, EndLine, Journal
-from store import change, names, opening, trash
-from store.change import Skip
+from store import names, opening, trash
+from store.change import Skip, carry_over, put_back
 from store.facts import Member, Place, Problem
 from store.opening import RootFds
+from store.trash import Trashed
 
 MARGIN = 1.0
 """Seconds by which a file in the trash must be newer than its run to count as written to since."""
@@ -84,7 +86,7 @@ def _settle_one(roots: RootFds, hands: Hands, n: int, action: Action, run: str) 
             return outcome_of(n, action, Result.DONE, "found done after its run was killed")
         for member in moved:
             try:
-                change.put_back(roots, run, member.root, member.path)
+                put_back(roots, run, member.root, member.path)
             except (Skip, OSError) as error:
                 return outcome_of(n, action, Result.FAILED, f"{member.path} could not be put back: {error}")
     elif (action.verb is Verb.RECOVER and _has_begun(roots, run, n, action)) or action.verb is Verb.RESTORE:
@@ -131,45 +133,47 @@ def _see_to_late_writers(roots: RootFds, place: Place) -> tuple[list[Outcome], l
     """What was appended, through descriptors held all along, to files that were moved or replaced meanwhile."""
     outcomes: list[Outcome] = []
     problems: list[Problem] = []
-    planned: dict[str, dict[tuple[str, str], Action]] = {}
-    for kept in trash.list_trash(roots):
-        if kept.fingerprint.mtime_ns / 1e9 <= names.run_time(kept.run) + MARGIN:
-            continue
+    planned: dict[str, dict[tuple[str, str], tuple[int, Action]]] = {}
+    late = [kept for kept in trash.list_trash(roots) if _written_late(kept)]
+    for kept in late:
         if kept.run not in planned:
             planned[kept.run] = _actions_of(roots, kept.run)
-        action = planned[kept.run].get((kept.root, kept.path))
-        if action is None:
+        if (kept.root, kept.path) not in planned[kept.run]:
             continue
+        n, action = planned[kept.run][kept.root, kept.path]
         try:
-            if kept.backup:
-                carried = change.carry_over(roots, action.members[0], kept.run)
-                if carried:
-                    outcomes.append(
-                        outcome_of(
-                            0, action, Result.DONE, f"carried over {carried} bytes that were appended late"
-                        )
-                    )
-            else:
-                change.put_back(roots, kept.run, kept.root, kept.path)
-                restored = msgspec.structs.replace(action, verb=Verb.RESTORE)
-                outcomes.append(
-                    outcome_of(0, restored, Result.DONE, "put back: it was written to in the trash")
-                )
+            outcome = _bring_home(roots, kept, n, action)
         except (Skip, OSError) as error:
-            text = f"was written to after run {kept.run} had put it there, and {error}; look at it by hand"
+            text = f"was written to after run {kept.run} had put it there, but {error}; look at it by hand"
             problems.append(Problem(place.name, names.printable(kept.kept), text, grave=True))
+        else:
+            if outcome is not None:
+                Journal.amend(roots, kept.run, [outcome])
+                outcomes.append(outcome)
     return outcomes, problems
 
 
-def _actions_of(roots: RootFds, run: str) -> dict[tuple[str, str], Action]:
-    """The actions of a run by the files they were about; empty if it has no journal."""
-    found: dict[tuple[str, str], Action] = {}
-    try:
-        for line in journal.read(roots, run):
-            if isinstance(line, Action):
-                found.update({(member.root, member.path): line for member in line.members})
-            elif isinstance(line, EndLine):
-                break
-    except FileNotFoundError:
-        pass
+def _written_late(kept: Trashed) -> bool:
+    return kept.fingerprint.mtime_ns / 1e9 > names.run_time(kept.run) + MARGIN
+
+
+def _bring_home(roots: RootFds, kept: Trashed, n: int, action: Action) -> Outcome | None:
+    """Give a session what was written to its trashed or backed up self; ``None`` if it has that already."""
+    if not kept.backup:
+        put_back(roots, kept.run, kept.root, kept.path)
+        restored = msgspec.structs.replace(action, verb=Verb.RESTORE)
+        return outcome_of(n, restored, Result.DONE, "put back: it was written to in the trash")
+    carried = carry_over(roots, action.members[0], kept.run)
+    if not carried:
+        return None
+    return outcome_of(n, action, Result.DONE, f"carried over {carried} bytes that were appended late")
+
+
+def _actions_of(roots: RootFds, run: str) -> dict[tuple[str, str], tuple[int, Action]]:
+    """The actions of a run with their places, by the files they were about; empty if it has no journal."""
+    found: dict[tuple[str, str], tuple[int, Action]] = {}
+    with suppress(FileNotFoundError):
+        actions = (line for line in journal.read(roots, run) if isinstance(line, Action))
+        for n, action in enumerate(actions):
+            found.update({(member.root, member.path): (n, action) for member in action.members})
     return found

@@ -2,6 +2,7 @@
 
 from maint.engine import Run
 from maint.execute import open_roots
+from maint.owner import as_owner
 from store import durable, names, opening
 from store.facts import Place
 
@@ -21,7 +22,7 @@ def news(lines: list[str], run: Run, stores: list[Place]) -> list[str]:
             continue
         mine = "\n".join(line for line in lines if line.startswith(f"{place.name}: "))
         try:
-            with open_roots(place) as roots:
+            with as_owner(place.path), open_roots(place) as roots:
                 before = _reported(roots[roots.first])
                 fresh.difference_update(before.split("\n"))
                 if before != mine:

@@ -45,13 +45,16 @@ def undo_of(roots: RootFds, place: Place, run: str) -> Undoing | None:
             results[line.n] = line
     for n, action in reversed(list(enumerate(intents))):
         outcome = results.get(n)
-        if outcome is not None and outcome.result in (Result.SKIPPED, Result.FAILED):
-            continue
+        if outcome is not None and (
+            outcome.result in (Result.SKIPPED, Result.FAILED) or outcome.verb is Verb.RESTORE
+        ):
+            continue  # never done, or taken back already
         if action.verb in TO_TRASH or action.verb is Verb.RECOVER:
             _undo_one(undoing, place, action, outcome, waiting)
+        elif outcome is not None and outcome.result is Result.DONE and action.verb is Verb.EXPIRE_TRASH:
+            undoing.impossible.append(f"{action.session}: it has ended for good")
         elif outcome is not None and outcome.result is Result.DONE:
-            what = "has ended for good" if action.verb is Verb.EXPIRE_TRASH else "was put back by hand"
-            undoing.impossible.append(f"{action.session}: {what}")
+            undoing.impossible.append(f"{action.session}: it was brought back; sweep again to remove it")
     return undoing
 
 

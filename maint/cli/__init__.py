@@ -13,7 +13,7 @@ import sys
 
 import click
 
-from maint.cli.ending import DEFECT, end_by
+from maint.cli.ending import DEFECT, UNREADABLE, end_by, fail
 from maint.talk import Stopped, say
 from maint.version import VERSION
 
@@ -72,6 +72,12 @@ def main() -> None:
         # Whoever read our output had enough of it, which is no error; Python must not flush into the pipe again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
+    except OSError as error:
+        if os.environ.get("MAINT_DEBUG"):
+            raise
+        from maint.execute import describe  # noqa: PLC0415  only now
+
+        fail(UNREADABLE, describe(error))
     except Exception as error:
         if os.environ.get("MAINT_DEBUG"):
             raise

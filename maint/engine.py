@@ -170,16 +170,19 @@ def sweep(
     with ExitStack() as stack:
         held = _hold(stack, run, places, wait)
         grounds: list[Ground] = []
+        settled: list[Outcome] = []
         for store in held:
             try:
                 with as_owner(store.place.path):
-                    _settle(run, store, listener)
+                    settled += _settle(run, store)
                     grounds.append(ground_of(store.place, store.roots, policy, now))
             except OSError as error:
                 run.unreachable.append(Unreachable(store.place, describe(error)))
         run.plan = _plan(run, policy, grounds, at=now, jobs=jobs, expire=expire, listener=listener)
         _sum_up_plan(run)
         listener.planned(run.plan)
+        for outcome in settled:
+            listener.outcome(outcome)
         if run.plan.complete and not run.refused:
             by_name = {store.place.name: store for store in held}
             for planned in run.plan.stores:
@@ -240,12 +243,11 @@ def _hold(stack: ExitStack, run: Run, places: list[Place], wait: float) -> list[
     return held
 
 
-def _settle(run: Run, store: Held, listener: Listener) -> None:
-    """See to what earlier runs left half done."""
+def _settle(run: Run, store: Held) -> list[Outcome]:
+    """See to what earlier runs left half done; what was done."""
     settled, problems = settle.settle(store.roots, store.place, run.id)
     run.summary.problems += problems
-    for outcome in settled:
-        listener.outcome(outcome)
+    return settled
 
 
 def _introduce(roots: RootFds) -> None:
@@ -319,7 +321,8 @@ def _carry_out(
     try:
         with as_owner(store.place.path):
             if not settled:
-                _settle(run, store, listener)
+                for outcome in _settle(run, store):
+                    listener.outcome(outcome)
             _journalled(run, store, planned, command, jobs, listener, about)
     except OSError as error:
         why = f"{describe(error)}; what was begun is seen to by the next run"

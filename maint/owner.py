@@ -5,10 +5,28 @@ do himself, so that no link, no swapped folder and no defect of ours turns root'
 what we leave there belongs to the owner.
 """
 
+import importlib
 import os
 import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+
+
+_LATE = (
+    "encodings.ascii",
+    "encodings.latin_1",
+    "encodings.raw_unicode_escape",
+    "encodings.unicode_escape",
+    "filelock",
+    "multiprocess.connection",
+    "multiprocess.popen_fork",
+    "psutil",
+    "secrets",
+    "socket",
+    "tempfile",
+    "traceback",
+)
+"""What is otherwise imported when it is first needed: the owner may not be able to read where it is installed."""
 
 
 @contextmanager
@@ -27,6 +45,8 @@ def as_owner(path: str) -> Iterator[None]:
     if owner == 0:
         yield
         return
+    for module in _LATE:
+        importlib.import_module(module)
     before = os.getgroups(), os.getegid()
     group, groups = owner, [owner]
     with suppress(KeyError):  # a user without an account has no groups but this

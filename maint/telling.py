@@ -1,5 +1,8 @@
 """Which problems are news: cron is told of each one once, and again only when it comes back."""
 
+import os
+from contextlib import suppress
+
 from maint.engine import Run
 from maint.execute import open_roots
 from maint.owner import as_owner
@@ -26,6 +29,8 @@ def news(lines: list[str], run: Run, stores: list[Place]) -> list[str]:
                 before = _reported(roots[roots.first])
                 fresh.difference_update(before.split("\n"))
                 if before != mine:
+                    with suppress(FileNotFoundError):  # of a run that was killed while it wrote
+                        os.unlink(names.REPORTED_NEW, dir_fd=roots[roots.first])
                     durable.replace_file(
                         roots[roots.first], names.REPORTED, mine.encode(), names.REPORTED_NEW
                     )

@@ -7,6 +7,7 @@ by signal N.
 
 import gc
 import importlib
+import io
 import os
 import signal
 import sys
@@ -62,25 +63,50 @@ def cli() -> None:
 def main() -> None:
     """The program: no user's mistake ends in a traceback, and a defect of ours says that it is one."""
     gc.disable()  # a run makes very many objects and hardly a cycle, and then it ends
+    _have_streams()
     try:
-        cli(standalone_mode=True)
+        try:
+            sys.exit(cli(standalone_mode=False))
+        finally:
+            sys.stdout.flush()
+    except click.ClickException as mistake:
+        mistake.show()
+        sys.exit(mistake.exit_code)
     except Stopped as stopped:
         end_by(stopped.signal)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.Abort):
         end_by(signal.SIGINT)
     except BrokenPipeError:
-        # Whoever read our output had enough of it, which is no error; Python must not flush into the pipe again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(128 + signal.SIGPIPE)
+        _let_go_of_stdout()  # whoever read our output had enough of it, which is no error
+        end_by(signal.SIGPIPE)
     except OSError as error:
-        if os.environ.get("MAINT_DEBUG"):
-            raise
-        from maint.execute import describe  # noqa: PLC0415  only now
-
-        fail(UNREADABLE, describe(error))
+        _let_go_of_stdout()
+        fail(UNREADABLE, f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}".lower())
     except Exception as error:
         if os.environ.get("MAINT_DEBUG"):
             raise
         say(f"defect: {type(error).__name__}: {error}")
         say("no session is lost by it; please report it, with what MAINT_DEBUG=1 prints")
         sys.exit(DEFECT)
+
+
+def _have_streams() -> None:
+    """Make sure that the standard streams lead somewhere, lest a file of a store get the number of a closed one.
+
+    Names that the terminal's encoding lacks are written as escapes.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free, and so this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115  for good
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _let_go_of_stdout() -> None:
+    """Let what is still to be written go nowhere, because Python would try once more when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -18,7 +18,7 @@ from store.durable import Poisoned
 from store.facts import Place
 from store.layout import Unmendable, known_layouts
 from store.opening import RootFds
-from store.revert import revert
+from store.reverting import revert
 
 LONG_IDLE = 86_400.0
 """Seconds of silence that make up for a system that cannot tell writers."""

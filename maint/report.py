@@ -417,7 +417,8 @@ def log_text(line: journal.Line) -> str:
                 if count
             )
             if line.settled_by is not None:
-                return f"    was killed; seen to by {line.settled_by}{rest}"
+                undone = f", {line.skipped:,} not begun" if line.skipped else ""
+                return f"    was killed: {done or 'nothing done'}{undone}; seen to by {line.settled_by}"
             return f"    {done or 'nothing to do'}{rest}{', stopped early' if line.stopped else ''}"
         case Action():
             return f"    to {line.verb} {printable(line.session)}: {line.reason}"

@@ -7,6 +7,7 @@ backup is finished.
 """
 
 import os
+from collections import Counter
 from contextlib import suppress
 
 import msgspec
@@ -39,16 +40,19 @@ def settle(roots: RootFds, place: Place, run: str) -> tuple[list[Outcome], list[
 
 
 def _finish(roots: RootFds, place: Place, earlier: str, run: str) -> list[Outcome]:
+    """Bring one killed run to its end, and say in its journal what became of it."""
     begun = False
     intended = 0
-    open_: dict[int, Action] = {}
+    pending: dict[int, Action] = {}
+    done: Counter[str] = Counter()
     for line in journal.read(roots, earlier):
         match line:
             case Action():
-                open_[intended] = line
+                pending[intended] = line
                 intended += 1
             case Outcome():
-                open_.pop(line.n, None)
+                pending.pop(line.n, None)
+                done[line.verb] += line.result is Result.DONE
             case BeginLine():
                 begun = True
             case _:
@@ -56,16 +60,19 @@ def _finish(roots: RootFds, place: Place, earlier: str, run: str) -> list[Outcom
     hands = Hands(place, earlier)
     outcomes: list[Outcome] = []
     try:
-        if begun:
-            outcomes += [_settle_one(roots, hands, n, action, earlier) for n, action in open_.items()]
+        for n, action in pending.items() if begun else ():
+            outcome = _settle_one(roots, hands, n, action, earlier)
+            if outcome is not None:
+                outcomes.append(outcome)
+                done[outcome.verb] += outcome.result is Result.DONE
     finally:
         hands.close()
     resumed = Journal.resume(roots, earlier)
     resumed.outcomes(outcomes)
     resumed.end(
         EndLine(
-            done={},
-            skipped=sum(outcome.result is Result.SKIPPED for outcome in outcomes),
+            done=dict(+done),
+            skipped=len(pending) - len(outcomes),
             failed=sum(outcome.result is Result.FAILED for outcome in outcomes),
             lost=0,
             bytes_freed=0,
@@ -75,11 +82,11 @@ def _finish(roots: RootFds, place: Place, earlier: str, run: str) -> list[Outcom
             settled_by=run,
         )
     )
-    return [outcome for outcome in outcomes if outcome.result is not Result.SKIPPED]
+    return outcomes
 
 
-def _settle_one(roots: RootFds, hands: Hands, n: int, action: Action, run: str) -> Outcome:
-    """What became of an action whose outcome was never written down."""
+def _settle_one(roots: RootFds, hands: Hands, n: int, action: Action, run: str) -> Outcome | None:
+    """What became of an action whose outcome was never written down; ``None`` if it was not begun."""
     if action.verb in TO_TRASH:
         moved = [member for member in action.members if _in_trash(roots, run, member)]
         if len(moved) == len(action.members):
@@ -91,7 +98,7 @@ def _settle_one(roots: RootFds, hands: Hands, n: int, action: Action, run: str) 
                 return outcome_of(n, action, Result.FAILED, f"{member.path} could not be put back: {error}")
     elif (action.verb is Verb.RECOVER and _has_begun(roots, run, n, action)) or action.verb is Verb.RESTORE:
         return hands.carry_out(n, action)
-    return outcome_of(n, action, Result.SKIPPED, "its run was killed before it")
+    return None
 
 
 def _in_trash(roots: RootFds, run: str, member: Member) -> bool:

@@ -80,8 +80,12 @@ def main() -> None:
         _let_go_of_stdout()  # whoever read our output had enough of it, which is no error
         end_by(signal.SIGPIPE)
     except OSError as error:
+        if os.environ.get("MAINT_DEBUG"):
+            raise
+        from maint.execute import describe  # noqa: PLC0415  only now
+
         _let_go_of_stdout()
-        fail(UNREADABLE, f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}".lower())
+        fail(UNREADABLE, describe(error))
     except Exception as error:
         if os.environ.get("MAINT_DEBUG"):
             raise

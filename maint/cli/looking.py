@@ -9,7 +9,6 @@ from maint import explaining, finding, interface, report, terminal
 from maint.cli.ending import UNREADABLE, fail, out
 from maint.cli.options import options, or_fail, selection
 from maint.engine import Listener
-from maint.execute import describe
 from maint.journal import timestamp
 from maint.talk import say
 from store.names import printable
@@ -62,24 +61,15 @@ def explain_(
 def list_(trashed: bool, policy: str | None, stores: tuple[str, ...], as_json: bool) -> None:
     """The sessions of the stores, by id."""
     rules, where = selection(policy, stores, None)
-    try:
-        if trashed:
-            for place, kept in finding.trashed(where):
-                out(
-                    report.trashed_line(place, kept)
-                    if as_json
-                    else report.trashed_row(place, kept).encode() + b"\n"
-                )
-            return
-        now = time.time()
-        for place, session in finding.sessions(rules, where):
-            out(
-                report.session_line(place, session)
-                if as_json
-                else report.session_row(session, now).encode() + b"\n"
-            )
-    except OSError as error:
-        fail(UNREADABLE, describe(error))
+    if trashed:
+        for place, kept in finding.trashed(where):
+            row = report.trashed_row(place, kept).encode() + b"\n"
+            out(report.trashed_line(place, kept) if as_json else row)
+        return
+    now = time.time()
+    for place, session in finding.sessions(rules, where):
+        row = report.session_row(session, now).encode() + b"\n"
+        out(report.session_line(place, session) if as_json else row)
 
 
 @click.command(name="show")
@@ -95,11 +85,8 @@ def show_(session: str, raw: bool, policy: str | None, stores: tuple[str, ...], 
         return
     if not raw:
         print(report.session_row(found, time.time()))
-    try:
-        for text in finding.content(place, found, raw=raw):
-            out(text)
-    except OSError as error:
-        fail(UNREADABLE, describe(error))
+    for text in finding.content(place, found, raw=raw):
+        out(text)
 
 
 @click.command(name="log")
@@ -108,12 +95,9 @@ def show_(session: str, raw: bool, policy: str | None, stores: tuple[str, ...], 
 def log_(run: str | None, policy: str | None, stores: tuple[str, ...], as_json: bool) -> None:
     """The runs that were, and what each of them did."""
     _, where = selection(policy, stores, None)
-    try:
-        known = False
-        for line in interface.log(run, where):
-            known = True
-            out(report.log_line(line) if as_json else report.log_text(line).encode() + b"\n")
-    except OSError as error:
-        fail(UNREADABLE, describe(error))
+    known = False
+    for line in interface.log(run, where):
+        known = True
+        out(report.log_line(line) if as_json else report.log_text(line).encode() + b"\n")
     if run is not None and not known:
         fail(2, f"no store has a run {printable(run)!r}; `maint log` lists them")

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import msgspec
@@ -135,9 +135,13 @@ def default_jobs() -> int:
 
 
 def only_plan(
-    policy: Policy, places: list[Place], *, at: float, jobs: int, expire: bool, listener: Listener
+    policy: Policy, places: list[Place], *, at: float | None, jobs: int, expire: bool, listener: Listener
 ) -> Run:
-    """The plan and nothing else: no lock is taken, nothing is written anywhere in the stores."""
+    """The plan and nothing else: no lock is taken, nothing is written anywhere in the stores.
+
+    ``at`` asks about another time; whether the clock can be trusted is no question then.
+    """
+    now = time.time() if at is None else at
     began = time.monotonic()
     run = Run(new_run(), Summary())
     with ExitStack() as stack:
@@ -145,10 +149,11 @@ def only_plan(
         for place in places:
             try:
                 roots = stack.enter_context(open_roots(place))
-                grounds.append(ground_of(place, roots, policy, at))
+                ground = ground_of(place, roots, policy, now)
+                grounds.append(ground if at is None else replace(ground, last_run=None))
             except OSError as error:
                 run.unreachable.append(Unreachable(place, describe(error)))
-        run.plan = _plan(run, policy, grounds, at=at, jobs=jobs, expire=expire, listener=listener)
+        run.plan = _plan(run, policy, grounds, at=now, jobs=jobs, expire=expire, listener=listener)
     _sum_up_plan(run)
     run.summary.seconds = time.monotonic() - began
     return run

@@ -38,7 +38,7 @@ def plan(
     return only_plan(
         policy,
         stores,
-        at=time.time() if at is None else at,
+        at=at,
         jobs=jobs or default_jobs(),
         expire=expire,
         listener=listener or Listener(),

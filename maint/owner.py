@@ -11,7 +11,6 @@ import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-
 _LATE = (
     "encodings.ascii",
     "encodings.latin_1",

@@ -4,12 +4,12 @@ What was removed is moved back from the trash, what was rewritten changes places
 for good is named.
 """
 
-from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from maint import journal
 from maint.actions import TO_TRASH, Action, Outcome, Result, Verb
-from store import names, trash
+from store import trash
 from store.facts import Member, Place
 from store.layout import known_layouts
 from store.opening import RootFds
@@ -93,12 +93,20 @@ def restoring(place: Place, kept: Trashed, session: str, reason: str, guard: Mem
     )
 
 
-def find_trashed(roots: RootFds, place: Place, session: str) -> Iterator[Trashed]:
-    """What waits in a store under this session's id, or an id that begins so; the newest run last."""
+def find_trashed(roots: RootFds, place: Place, session: str) -> list[Trashed]:
+    """What waits in a store under this id, an id that begins so, or else this name."""
     layout = known_layouts()[place.kind]
-    found = [
-        kept
-        for kept in trash.list_trash(roots)
-        if (layout.session_of(kept.root, kept.path) or "").startswith(session)
-    ]
-    yield from sorted(found, key=lambda kept: (names.run_time(kept.run), kept.run))
+    waiting = list(trash.list_trash(roots))
+    found = [kept for kept in waiting if (layout.session_of(kept.root, kept.path) or "").startswith(session)]
+    return found or _called(roots, waiting, session)
+
+
+def _called(roots: RootFds, waiting: list[Trashed], name: str) -> list[Trashed]:
+    """What had this name when a run took it, by the journals of the runs."""
+    named: set[tuple[str, str, str]] = set()
+    for run in {kept.run for kept in waiting}:
+        with suppress(FileNotFoundError):
+            for line in journal.read(roots, run):
+                if isinstance(line, Action) and line.old_name == name:
+                    named.update((run, member.root, member.path) for member in line.members)
+    return [kept for kept in waiting if (kept.run, kept.root, kept.path) in named]

@@ -5,6 +5,7 @@ Each verb is one of the changes of `store.change`, which look again before they 
 Whoever asks again for an action that an earlier, killed attempt of the same run has done is told that it is done.
 """
 
+import errno
 import os
 import time
 from typing import assert_never
@@ -134,6 +135,12 @@ class Hands:
 
 def open_roots(place: Place) -> RootFds:
     """Descriptors of those roots of a store that exist; the first one must."""
+    for path in place.roots.values():
+        try:
+            path.encode()
+        except UnicodeEncodeError:
+            text = "plans and journals cannot name a folder whose name is no UTF-8"
+            raise OSError(errno.EILSEQ, text, path) from None
     first = next(iter(place.roots))
     return RootFds(
         {label: path for label, path in place.roots.items() if label == first or os.path.isdir(path)}

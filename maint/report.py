@@ -45,6 +45,9 @@ DONE = {
 SHOWN = 10
 """Lines of a kind that are shown to a person; the rest is counted, and `--json` has them all."""
 
+EXAMPLES = 3
+"""Files that are named of those that share a problem."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -208,9 +211,20 @@ def bad_outcome_text(outcome: Outcome) -> str | None:
 
 
 def problem_lines(problems: Iterable[Problem]) -> list[str]:
-    """Problems as lines, grave ones first, each once."""
-    ordered = sorted(problems, key=lambda each: (not each.grave, each.store, each.path, each.text))
-    return list(dict.fromkeys(f"{each.store}: {each.path or 'store'}: {each.text}" for each in ordered))
+    """Problems as lines, grave ones first; many of a kind are one line with some examples."""
+    kinds: dict[tuple[bool, str, str], list[str]] = {}
+    for each in problems:
+        paths = kinds.setdefault((not each.grave, each.store, each.text), [])
+        if each.path not in paths[-1:]:
+            paths.append(each.path)
+    lines: list[str] = []
+    for (_, store, text), paths in sorted(kinds.items()):
+        if len(paths) <= EXAMPLES:
+            lines += [f"{store}: {path or 'store'}: {text}" for path in sorted(paths)]
+        else:
+            shown = ", ".join(sorted(paths)[:EXAMPLES])
+            lines.append(f"{store}: {len(paths):,} files: {text}: {shown}, ...")
+    return lines
 
 
 def shortened(lines: list[str]) -> Iterator[str]:

@@ -19,6 +19,7 @@ from policies import (
 )
 from store.facts import Place
 from store.layout import known_layouts
+from store.names import printable
 
 DEFAULT_SOURCE = "<default policy>"
 
@@ -58,10 +59,10 @@ def read_policy(path: str | None = None) -> tuple[bytes, str]:
     """The text of the policy that is in force, and what it is called."""
     if path is None:
         path = user_policy_path()
-        if not os.path.exists(path):
+        if not os.path.lexists(path):  # a link that leads nowhere is no wish for another policy
             return default_policy_text().encode(), DEFAULT_SOURCE
     with open(path, "rb") as file:
-        return file.read(), path
+        return file.read(), printable(path)
 
 
 def pass_options() -> Mapping[str, type[PassOptions]]:

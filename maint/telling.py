@@ -7,27 +7,27 @@ from maint.engine import Run
 from maint.execute import open_roots
 from maint.owner import as_owner
 from store import durable, names, opening
-from store.facts import Place
+from store.facts import Place, Problem
 
 REPORTED_LIMIT = 16 << 20
 """Bytes of spoken problems that are remembered; beyond that some are told again."""
 
 
-def news(lines: list[str], run: Run, stores: list[Place]) -> list[str]:
+def news(problems: list[Problem], run: Run, stores: list[Place]) -> list[Problem]:
     """Those problems that no earlier run has spoken of; remembers all of them.
 
     A problem that nobody mends is told once and not every night; one that was mended and comes back is told anew.
     """
-    fresh = set(lines)
+    told: set[str] = set()
     busy = {each.place.name for each in run.busy}
     for place in stores:
         if place.name in busy:
             continue
-        mine = "\n".join(line for line in lines if line.startswith(f"{place.name}: "))
+        mine = "\n".join(sorted({_line(each) for each in problems if each.store == place.name}))
         try:
             with as_owner(place.path), open_roots(place) as roots:
                 before = _reported(roots[roots.first])
-                fresh.difference_update(before.split("\n"))
+                told.update(f"{place.name}: {line}" for line in before.split("\n"))
                 if before != mine:
                     with suppress(FileNotFoundError):  # of a run that was killed while it wrote
                         os.unlink(names.REPORTED_NEW, dir_fd=roots[roots.first])
@@ -36,7 +36,11 @@ def news(lines: list[str], run: Run, stores: list[Place]) -> list[str]:
                     )
         except OSError:
             continue
-    return [line for line in lines if line in fresh]
+    return [each for each in problems if f"{each.store}: {_line(each)}" not in told]
+
+
+def _line(problem: Problem) -> str:
+    return f"{problem.path}: {problem.text}"
 
 
 def _reported(root: int) -> str:

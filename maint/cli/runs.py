@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from contextlib import suppress
 
 import click
 
@@ -171,10 +172,15 @@ def _save(run: Run, path: str) -> None:
     """Write a plan as a file, whole or not at all."""
     assert run.plan is not None
     beside = f"{path}.{os.getpid()}.new"
-    with open(beside, "xb") as file:
-        file.writelines(report.plan_lines(run.plan))
-        file.write(report.summary_line(run))
-    os.replace(beside, path)
+    try:
+        with open(beside, "xb") as file:
+            file.writelines(report.plan_lines(run.plan))
+            file.write(report.summary_line(run))
+        os.replace(beside, path)
+    except OSError:
+        with suppress(FileNotFoundError):
+            os.unlink(beside)
+        raise
 
 
 def _keep_refused(run: Run) -> None:

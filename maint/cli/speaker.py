@@ -65,12 +65,12 @@ class Speaker:
         """Report the end of a run, and exit with its code."""
         self._progress.clear()
         interactive = terminal.is_interactive()
-        lines = report.problem_lines(run.summary.problems)
-        news = lines if interactive or self._json else telling.news(lines, run, where)
+        problems = run.summary.problems
         if self._json:
             out(report.summary_line(run))
         else:
-            for text in report.shortened(news):
+            news = problems if interactive else telling.news(problems, run, where)
+            for text in report.shortened(report.problem_lines(news)):
                 say(text)
             if interactive or always:
                 for text in report.summary_text(run):

@@ -2,8 +2,9 @@
 
 What is guarded: nobody takes a file for durable that is not.
 A kernel reports a failed write-back once; the next fsync says that all is well while the bytes are gone.
-So a failed fsync raises ``Poisoned``, and whoever gets that must not try again, must not rename the file into
-place, and must not remove anything for its sake.
+So a failed fsync raises ``Poisoned``, as does a file that reads back as another one than was written,
+and whoever gets that must not try again, must not rename the file into place, and must not remove anything for its
+sake.
 
 Not guarded: disks that say they have written and have not.
 """
@@ -11,6 +12,7 @@ Not guarded: disks that say they have written and have not.
 import contextlib
 import errno
 import fcntl
+import hashlib
 import os
 import stat
 import sys
@@ -56,6 +58,27 @@ def sync_file_system(fd: int, what: str) -> None:
         syscalls.syncfs(fd)
     except OSError as error:
         raise Poisoned(error.errno, error.strerror, what) from error
+
+
+def require_on_disk(fd: int, digest: bytes, what: str) -> None:
+    """Read a durable file back and compare it with the SHA-256 of what was written to it; Poisoned if it differs.
+
+    The kernel is told to forget its copy first, so that the disk is asked; where it does not listen, this only
+    proves that the right bytes were written.
+    """
+    if hasattr(os, "posix_fadvise"):
+        with contextlib.suppress(OSError):  # it is advice
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    found = hashlib.sha256()
+    position = 0
+    try:
+        while data := os.pread(fd, _BLOCK, position):
+            found.update(data)
+            position += len(data)
+    except OSError as error:
+        raise Poisoned(error.errno, error.strerror, what) from error
+    if found.digest() != digest:
+        raise Poisoned(errno.EIO, "other bytes were read back than were written", what)
 
 
 def write_all(fd: int, data: bytes | bytearray | memoryview) -> None:

@@ -6,6 +6,7 @@ ours, and what it does not is never touched.
 """
 
 import datetime as dt
+import functools
 import re
 from typing import NamedTuple
 
@@ -60,6 +61,7 @@ def new_run_id(now: float, random: bytes) -> str:
     return f"{dt.datetime.fromtimestamp(int(now), dt.UTC):%Y%m%dT%H%M%S}-{random.hex()}"
 
 
+@functools.lru_cache(maxsize=64)
 def run_time(run: str) -> float:
     """When the run started, to the second; ValueError for what is no run id."""
     match = _RUN.fullmatch(run)
@@ -69,6 +71,7 @@ def run_time(run: str) -> float:
     return dt.datetime(year, month, day, hour, minute, second, tzinfo=dt.UTC).timestamp()
 
 
+@functools.lru_cache(maxsize=64)
 def is_run_id(text: str) -> bool:
     try:
         run_time(text)

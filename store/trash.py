@@ -12,7 +12,7 @@ import msgspec
 
 from store import names, opening
 from store.facts import Fingerprint
-from store.opening import RootFds
+from store.roots import RootFds
 
 
 class Trashed(msgspec.Struct, frozen=True):

@@ -8,7 +8,16 @@ from typing import Any
 import pytest
 
 from store import leases, names, opening, syscalls
-from store.change import RootFds, Skip, Stranded, copy_out, expire, move_to_trash, put_back
+from store.change import (
+    RootFds,
+    Skip,
+    Stranded,
+    copy_out,
+    expire,
+    move_to_trash,
+    put_back,
+    remove_empty_folders,
+)
 from store.facts import Fingerprint, Member
 
 RUN = names.new_run_id(1770628443, b"abc")
@@ -330,6 +339,52 @@ def test_expiry_leaves_folders_that_hold_something(roots: RootFds, path: Path) -
     expirable(roots, path, "p/b.ndjson")
     expire(roots, rel, fingerprint)
     assert trash(path, "p/b.ndjson").exists()
+
+
+def test_many_files_expire_with_one_attempt_to_remove_their_folder(
+    roots: RootFds, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = [expirable(roots, path, str(number)) for number in range(9)]
+    removed = []
+    rmdir = os.rmdir
+
+    def removing(name: str, **kwargs: Any) -> None:
+        removed.append(name)
+        rmdir(name, **kwargs)
+
+    monkeypatch.setattr(os, "rmdir", removing)
+    assert [expire(roots, rel, fingerprint) for rel, fingerprint in kept] == [4] * 9
+    assert removed == ["sessions", RUN]
+
+
+def test_file_in_a_trash_folder_that_was_made_again_expires(roots: RootFds, path: Path) -> None:
+    one, two, three = (expirable(roots, path, name) for name in "123")
+    expire(roots, *one)
+    trash(path, "2").parent.rename(path / "away")
+    trash(path, "2").parent.mkdir()
+    for name in "23":
+        (path / "away" / name).rename(trash(path, name))
+    assert (expire(roots, *two), expire(roots, *three)) == (4, 4)
+    assert list((path / names.TRASH).iterdir()) == []
+
+
+def test_folders_that_several_workers_emptied_together_are_removed_at_the_end(
+    roots: RootFds, path: Path
+) -> None:
+    kept = [expirable(roots, path, f"p/{number}") for number in range(4)]
+    other, stays = expirable(roots, path, "q/a"), expirable(roots, path, "r/a")
+    expire(roots, *kept[0])
+    with RootFds({"sessions": str(path)}) as worker:
+        expire(worker, *kept[1])
+        expire(roots, *kept[2])
+        expire(worker, *kept[3])
+    expire(roots, *other)
+    assert trash(path, "p").exists()
+    remove_empty_folders(roots, RUN)
+    assert [entry.name for entry in trash(path, "r").parent.iterdir()] == ["r"]
+    assert expire(roots, *stays) == 4
+    remove_empty_folders(roots, RUN)
+    assert list((path / names.TRASH).iterdir()) == []
 
 
 def test_file_written_to_in_the_trash_does_not_expire(roots: RootFds, path: Path) -> None:

@@ -1,5 +1,6 @@
 import contextlib
 import errno
+import fcntl
 import os
 import stat
 import subprocess
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from store import change, leases, names, opening, syscalls
+from store import carrying, leases, names, opening, syscalls
 from store.change import RootFds, Skip, Stranded, carry_over, expire, move_to_trash, rewrite
 from store.durable import Poisoned
 from store.facts import Fingerprint, Member
@@ -139,11 +140,58 @@ def test_everything_is_synced_before_the_exchange_and_the_folder_after(
         target = os.readlink(f"/proc/self/fd/{fd}")
         events.append(f"fsync {os.path.relpath(target, path)}")
 
+    def advise(fd: int, *_: int) -> None:
+        events.append("forget")
+
+    pread = os.pread
+
+    def read(fd: int, size: int, position: int) -> bytes:
+        if events[-1] == "forget":
+            events.append("read")
+        return pread(fd, size, position)
+
     monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(os, "posix_fadvise", advise)
+    monkeypatch.setattr(os, "pread", read)
     acting(monkeypatch, "rename_exchange", before=lambda: events.append("exchange"))
     rewrite(roots, member, RUN, 0, build)
     folder = os.path.dirname(names.backup_path(RUN, "sessions", "a"))
-    assert events == [f"fsync {names.tmp_path(RUN, 0)}", f"fsync {folder}", "exchange", "fsync ."]
+    new = [f"fsync {names.tmp_path(RUN, 0)}", "forget", "read"]
+    assert events == [*new, f"fsync {folder}", "exchange", "fsync ."]
+
+
+def test_bytes_that_are_not_those_that_were_written_never_get_the_name(
+    roots: RootFds, path: Path, member: Member
+) -> None:
+    def disturbed(fd: int) -> Iterator[bytes]:
+        yield from build(fd)
+        with tmp(path).open("r+b") as file:
+            file.write(b"X")
+
+    with pytest.raises(Poisoned, match="other bytes"):
+        rewrite(roots, member, RUN, 0, disturbed)
+    assert everything(path) == [OLD]
+    assert opening.fingerprint((path / "a").stat()) == member.fingerprint
+
+
+@pytest.mark.parametrize("what", ["flipped", "short", "error"])
+def test_disk_that_gives_other_bytes_back_is_poison(
+    roots: RootFds, path: Path, member: Member, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    pread = os.pread
+
+    def bad(fd: int, size: int, position: int) -> bytes:
+        if what == "error":
+            raise OSError(errno.EIO, "Input/output error")
+        data = pread(fd, size, position)
+        return data[:-1] if what == "short" else bytes(byte ^ 1 for byte in data)
+
+    monkeypatch.setattr(os, "pread", bad)
+    with pytest.raises(Poisoned):
+        rewrite(roots, member, RUN, 0, build)
+    monkeypatch.undo()
+    assert everything(path) == [OLD]
+    assert opening.fingerprint((path / "a").stat()) == member.fingerprint
 
 
 def test_session_open_for_writing_is_left_alone(roots: RootFds, path: Path, member: Member) -> None:
@@ -369,7 +417,7 @@ def test_recorder_that_was_kept_waiting_loses_no_line(
 def test_writer_who_stays_is_reported_and_his_lines_are_carried_over_later(
     roots: RootFds, path: Path, member: Member, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(change, "_PATIENCE", 0.01)
+    monkeypatch.setattr(carrying, "_PATIENCE", 0.01)
     descriptors = []
 
     def open_late() -> None:
@@ -482,6 +530,94 @@ def test_rewrite_killed_anywhere_is_finished_by_the_next_attempt(
         rewrite(roots, member, RUN, 0, build)
     assert everything(path) == [NEW + late_lines, OLD + late_lines]
     assert (path / "a").read_text() == NEW + late_lines
+
+
+@pytest.fixture
+def linked(path: Path, member: Member, monkeypatch: pytest.MonkeyPatch) -> Member:
+    """What was planned for a session whose rewrite was killed between the link and the exchange."""
+    child = os.fork()
+    if child == 0:
+        acting(monkeypatch, "rename_exchange", before=lambda: os._exit(9))
+        with RootFds({"sessions": str(path)}) as roots:
+            rewrite(roots, member, RUN, 0, build)
+    os.waitpid(child, 0)
+    assert (path / "a").stat().st_nlink == 2
+    return member
+
+
+@pytest.mark.parametrize("act", [append, lambda file: file.write_text("x")])
+def test_session_that_was_changed_after_a_kill_has_one_name_again(
+    roots: RootFds, path: Path, linked: Member, act: Callable[[Path], object]
+) -> None:
+    act(path / "a")
+    now = (path / "a").read_text()
+    with pytest.raises(Skip, match="since it was planned"):
+        rewrite(roots, linked, RUN, 0, build)
+    assert everything(path) == [now]
+    rewrite(roots, planned(path), names.new_run_id(1770628444, b"abc"), 0, build)
+    assert (path / "a").read_text().endswith("end\n")
+
+
+def test_session_open_for_writing_after_a_kill_has_one_name_again(
+    roots: RootFds, path: Path, linked: Member
+) -> None:
+    with (path / "a").open("a"), pytest.raises(Skip, match="open for writing"):
+        rewrite(roots, linked, RUN, 0, build)
+    assert everything(path) == [OLD]
+
+
+def test_session_that_cannot_even_be_opened_after_a_kill_has_one_name_again(
+    roots: RootFds, path: Path, linked: Member
+) -> None:
+    with (path / "a").open("r+") as file:
+        leases.probe(file.fileno())  # makes SIGIO harmless
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        with pytest.raises(Skip, match="another process's lease"):
+            rewrite(roots, linked, RUN, 0, build)
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    assert ((path / "a").read_text(), (path / "a").stat().st_nlink) == (OLD, 1)
+
+
+def test_builder_that_gives_up_after_a_kill_leaves_the_session_one_name(
+    roots: RootFds, path: Path, linked: Member
+) -> None:
+    def giving_up(fd: int) -> Iterator[bytes]:
+        yield b"half"
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        rewrite(roots, linked, RUN, 0, giving_up)
+    assert everything(path) == [OLD]
+
+
+@pytest.mark.parametrize("act", ["unlink", "replace", "move"])
+def test_backup_that_is_not_the_name_s_own_file_stays(
+    roots: RootFds, path: Path, linked: Member, act: str
+) -> None:
+    if act == "unlink":
+        (path / "a").unlink()
+    elif act == "move":
+        (path / "a").rename(path / "b")
+    else:
+        (path / "other").write_text("other\n")
+        (path / "other").replace(path / "a")
+    with pytest.raises((Skip, Stranded)):
+        rewrite(roots, linked, RUN, 0, build)
+    assert backup(path).read_text() == OLD
+
+
+def test_new_file_that_was_written_to_in_vain_does_not_leave_the_session_two_names(
+    roots: RootFds, path: Path, member: Member, monkeypatch: pytest.MonkeyPatch, no_leases: None
+) -> None:
+    acting(
+        monkeypatch,
+        "rename_exchange",
+        before=lambda: (path / "a").write_text("x"),
+        after=lambda: append(path / "a"),
+    )
+    with pytest.raises(Stranded, match="was written to"):
+        rewrite(roots, member, RUN, 0, build, idle=True)
+    assert (path / "a").stat().st_nlink == 1
 
 
 def test_file_left_in_the_middle_of_an_exchange_is_never_deleted(

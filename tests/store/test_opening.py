@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from store import opening
+from store.roots import make_folders
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_path_that_could_leave_the_root_is_refused(root: int, path: Path, relati
     with pytest.raises(ValueError, match="not a path below"):
         opening.open_below(root, relative)
     with pytest.raises(ValueError, match="not a path below"):
-        opening.make_folders(root, relative)
+        make_folders(root, relative)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/etc/passwd"])
@@ -76,7 +77,7 @@ def test_link_on_the_way_is_not_followed(root: int, path: Path) -> None:
     with pytest.raises(NotADirectoryError):
         opening.open_below(root, "link/file")
     with pytest.raises(NotADirectoryError):
-        opening.make_folders(root, "link/deeper")
+        make_folders(root, "link/deeper")
     assert [entry.name for entry in (path / "real").iterdir()] == ["file"]
 
 
@@ -136,47 +137,6 @@ def test_file_of_another_file_system_is_refused(root: int, path: Path) -> None:
     )
 
 
-def test_folders_are_made_private_and_found_again(root: int, path: Path) -> None:
-    made = opening.make_folders(root, "a/b/c")
-    again = opening.make_folders(root, "a/b/c")
-    assert os.path.samestat(os.fstat(made), os.fstat(again))
-    assert stat.S_IMODE((path / "a/b").stat().st_mode) == 0o700
-    os.close(made)
-    os.close(again)
-
-
-def test_new_folder_is_synced_into_its_parent(root: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    synced = []
-    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.fstat(fd).st_ino))
-    first = os.fstat(root).st_ino
-    fd = opening.make_folders(root, "a/b")
-    os.close(fd)
-    assert synced == [first, os.stat("a", dir_fd=root).st_ino]
-
-
-def test_folder_that_a_killed_run_may_have_left_unsynced_is_synced_once(
-    path: Path, root: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (path / "a/b").mkdir(parents=True)
-    (path / "a/c").mkdir()
-    synced = []
-    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.fstat(fd).st_ino))
-    with opening.RootFds({"sessions": str(path)}) as roots:
-        roots.folder("sessions", "a/b")
-        roots.folder("sessions", "a/c")
-        roots.folder("sessions", "a/b")
-    top, a = os.fstat(root).st_ino, (path / "a").stat().st_ino
-    assert synced == [top, a, a]
-
-
-def test_folder_of_another_user_is_not_ours(root: int, path: Path) -> None:
-    (path / ".maint").mkdir()
-    os.chown(path / ".maint", 12345, -1)
-    with pytest.raises(PermissionError):
-        opening.make_folders(root, ".maint/trash")
-    assert list((path / ".maint").iterdir()) == []
-
-
 def test_no_descriptor_is_left_behind(root: int, path: Path) -> None:
     (path / "a/b").mkdir(parents=True)
     (path / "a/b/link").symlink_to(".")
@@ -185,27 +145,5 @@ def test_no_descriptor_is_left_behind(root: int, path: Path) -> None:
         with pytest.raises(OSError, match="Errno"):
             opening.open_below(root, relative)
     with pytest.raises(OSError, match="Errno"):
-        opening.make_folders(root, "a/b/link/x")
-    assert len(os.listdir("/proc/self/fd")) == before
-
-
-def test_roots_keep_few_folders_open_and_close_all(path: Path, root: int) -> None:
-    before = len(os.listdir("/proc/self/fd"))
-    with opening.RootFds({"sessions": str(path), "state": str(path)}) as roots:
-        for number in range(50):
-            os.fstat(roots.folder("state", f"f{number}"))
-        assert len(os.listdir("/proc/self/fd")) <= before + 2 + 8
-        assert roots.home("state") == "sessions"
-    assert len(os.listdir("/proc/self/fd")) == before
-
-
-def test_root_on_another_file_system_keeps_its_own_trash(path: Path) -> None:
-    with opening.RootFds({"sessions": str(path.parent), "state": "/proc"}) as roots:
-        assert roots.home("state") == "state"
-
-
-def test_missing_root_leaves_no_descriptor(tmp_path: Path) -> None:
-    before = len(os.listdir("/proc/self/fd"))
-    with pytest.raises(FileNotFoundError):
-        opening.RootFds({"sessions": str(tmp_path), "state": str(tmp_path / "none")})
+        make_folders(root, "a/b/link/x")
     assert len(os.listdir("/proc/self/fd")) == before

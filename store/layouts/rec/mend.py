@@ -17,6 +17,7 @@ from store.layouts.rec.records import (
     is_foreign,
     rename_header,
     render_footer,
+    split_records,
 )
 
 
@@ -38,30 +39,43 @@ class RecMend(Mend):
                 raise Unmendable(f"the line at byte {line.offset} is too long to be read")
             if not line.data.strip(b" \t\r\n"):
                 continue
-            record = decode(line.data)
-            if record is None:
-                if is_foreign(line.data):
-                    raise Unmendable(f"the record at byte {line.offset} is none of rec's")
-                self._set_aside += line.end - line.offset
-                continue
-            if isinstance(record, Header):
-                if header is not None:
-                    raise Unmendable(f"there is a second header at byte {line.offset}")
-                header = last = record
-                yield rename_header(line.data, self._name)
-                continue
-            if header is None:
-                raise Unmendable("its first record is no header")
-            last = record
-            if isinstance(record, Command):
-                self._commands += 1
-                self._changed = record.started_at if record.ended_at is None else record.ended_at
-            yield line.data + b"\n"
+            for piece, record in self._records(line.data, line.offset):
+                if isinstance(record, Header):
+                    if header is not None:
+                        raise Unmendable(f"there is a second header at byte {line.offset}")
+                    header = last = record
+                    yield rename_header(piece, self._name)
+                    continue
+                if header is None:
+                    raise Unmendable("its first record is no header")
+                last = record
+                if isinstance(record, Command):
+                    self._commands += 1
+                    self._changed = record.started_at if record.ended_at is None else record.ended_at
+                yield piece + b"\n"
         if header is None:
             raise Unmendable("it holds no complete record")
         if not isinstance(last, Footer):
             self._footer_added = True
             yield render_footer(self._changed, self._commands)
+
+    def _records(self, line: bytes, offset: int) -> Iterator[tuple[bytes, Header | Command | Footer]]:
+        """The records on a line with their bytes: one as a rule, none or some where the line is damaged."""
+        record = decode(line)
+        if record is None and is_foreign(line):
+            raise Unmendable(f"the record at byte {offset} is none of rec's")
+        if record is not None:
+            if not _is_utf8(line):
+                raise Unmendable(f"the record at byte {offset} is no UTF-8")
+            yield line, record
+            return
+        for piece in split_records(line):
+            whole = piece.strip(b"\0")
+            record = decode(whole)
+            if record is None or not _is_utf8(whole):
+                self._set_aside += len(piece)
+            else:
+                yield whole, record
 
     def account(self) -> str:
         parts = [f"kept {self._commands} commands" if self._commands != 1 else "kept 1 command"]
@@ -70,3 +84,12 @@ class RecMend(Mend):
         if self._set_aside:
             parts.append(f"set aside {self._set_aside} bytes, which stay in the backup")
         return ", ".join(parts)
+
+
+def _is_utf8(line: bytes) -> bool:
+    """Whether rec could read the line at all; it gives up a session over one byte, in whatever field."""
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

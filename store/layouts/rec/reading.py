@@ -21,6 +21,7 @@ from store.layouts.rec.records import (
     Header,
     decode,
     decode_header,
+    is_foreign,
     is_leaked_stop,
 )
 from store.leases import Lease
@@ -125,13 +126,17 @@ def _judge(recorder: Recorder, entry: str, fd: int, ends: Ends, last_changed: fl
     Asked about sessions that are not plainly complete.
     """
     header = ends.header
-    if header is not None:
-        if header.id != entry[:-SUFFIX_LENGTH]:
-            ends.state = State.UNKNOWN
-            ends.evidence = f"its header names another session, {printable(header.id):.60}"
-        elif ends.state is not State.UNKNOWN and ends.footer is None and recorder.points_at(entry, header):
+    if header is None:
+        # Deleted by hand while it was recorded: rec goes on appending, to a file that has no header.
+        if entry == recorder.entry:
             last_changed = max(last_changed, recorder.silent_since)
             _judge_recording(recorder, ends, last_changed)
+    elif header.id != entry[:-SUFFIX_LENGTH]:
+        ends.state = State.UNKNOWN
+        ends.evidence = f"its header names another session, {printable(header.id):.60}"
+    elif ends.state is not State.UNKNOWN and ends.footer is None and recorder.points_at(entry, header):
+        last_changed = max(last_changed, recorder.silent_since)
+        _judge_recording(recorder, ends, last_changed)
     if ends.state is State.CRASHED and leases.probe(fd) is Lease.BUSY:
         ends.state, ends.evidence = State.LIVE, "a process has it open for writing"
     return last_changed
@@ -153,44 +158,47 @@ def read_ends(ends: Edges) -> Ends:
     The first record must be the header, and the last one decides about the footer.
     A file without a byte is a recording that broke off before its header.
     """
-    first = ends.first
+    size, first, last_line, last_end, torn, whole, too_long, tail = ends
     if first is None:
         return _without_line(ends)
     header = decode_header(first)
     if header is None:
         return Ends(None, State.CORRUPT, _why_headerless(first))
-    last_line, torn, whole_tail = ends.last, ends.torn, False
     last = decode(last_line) if last_line is not None else None
-    if ends.tail is not None and (tail := decode(ends.tail)) is not None:
-        last_line, torn, whole_tail, last = ends.tail, 0, True, tail
+    whole_tail = False
+    if tail is not None and (untied := decode(tail)) is not None:
+        last_line, torn, whole_tail, last = tail, 0, True, untied
     footer = last if type(last) is Footer else None
     command = last if type(last) is Command else None
     records: int | None
     empty: bool | None
-    if ends.whole is not None:
-        records, empty = _count(
-            ends.whole, ends.last_end, header, has_footer=footer is not None, tail=whole_tail
-        )
+    if whole is not None:
+        records, empty = _count(whole, last_end, header, has_footer=footer is not None, tail=whole_tail)
     elif footer is not None:
         # Only when nothing fits between header and footer is it sure to be empty: their newlines, of either kind.
         records = footer.command_count + 2
-        empty = ends.size - len(first) - len(last_line or b"") <= 4
+        empty = size - len(first) - len(last_line or b"") <= 4
     else:
         records, empty = None, None if command is None else False
+    if footer is not None and not torn and header.version <= KNOWN_VERSION and not header.recovered:
+        # Nearly all sessions end here.
+        return Ends(header, State.COMPLETE, "it has a footer", footer, None, records, empty)
     state = State.CRASHED
     if header.version > KNOWN_VERSION:
         state, evidence = (
             State.UNKNOWN,
             f"its header has version {header.version}; known is up to {KNOWN_VERSION}",
         )
-    elif ends.too_long:
+    elif too_long:
         state, evidence = State.UNKNOWN, "its last line is too long to be read"
     elif torn:
         evidence = f"it ends in {torn} bytes that are no complete record"
+        if tail is not None:
+            empty = False  # half a command was somebody's command, too
+    elif footer is None and last is None and last_line is not None and is_foreign(last_line):
+        state, evidence = State.UNKNOWN, "its last record is none of rec's"
     elif header.recovered:
         state, evidence = State.RECOVERED, "its header says that it was recovered"
-    elif footer is not None:
-        state, evidence = State.COMPLETE, "it has a footer"
     elif last is None:
         evidence = "its last line is no record"
     else:
@@ -205,6 +213,8 @@ def _without_line(ends: Edges) -> Ends:
     header = decode_header(ends.tail) if ends.tail is not None else None
     if header is not None:
         return Ends(header, State.CRASHED, "it has no footer", records=1, empty=True)
+    if ends.too_long:
+        return Ends(None, State.UNKNOWN, "its first line is too long to be read")
     return Ends(None, State.CORRUPT, "it holds no complete record")
 
 

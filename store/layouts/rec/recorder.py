@@ -90,16 +90,24 @@ def read_recorder(
     except OSError as error:
         text = f"the state folder cannot be read ({error.strerror}): every session without a footer counts as live"
         problem = Problem(place.name, printable(root), text, grave=True)
-        return msgspec.structs.replace(nothing, suspects_all=True, evidence=text), [], [problem]
+        return _suspicious(nothing, "the state folder cannot be read"), [], [problem]
     try:
         files, problems = _read_files(place, folder)
     finally:
         os.close(folder)
     if not files:
-        suspicious = msgspec.structs.replace(nothing, suspects_all=bool(problems), evidence="see problems")
-        return (suspicious if problems else nothing), [], problems
+        return (_suspicious(nothing, "its state files cannot be read") if problems else nothing), [], problems
     recorder = _interpret(place, files, nothing, entries, moment)
+    if problems:
+        recorder = _suspicious(recorder, f"{problems[0].path} cannot be read")
     return recorder, _locks(place, files, recorder), problems
+
+
+def _suspicious(recorder: Recorder, why: str) -> Recorder:
+    """The same, where something could not be read that may speak of a living recorder: then silence proves nothing."""
+    return msgspec.structs.replace(
+        recorder, suspects_all=recorder.entry is None, owner=Owner.UNKNOWN, evidence=why
+    )
 
 
 def _read_files(place: Place, folder: int) -> tuple[dict[str, StateFile], list[Problem]]:
@@ -144,7 +152,10 @@ def _interpret(
     entry = _entry_of(recording, entries)
     silent_since = max(file.mtime for file in files.values())
     if entry is not None:
-        silent_since = max(silent_since, _mtime_of(place, entry))
+        silent_since = max(silent_since, _mtime_of(os.path.join(place.path, entry)))
+    if recording is not None and recording.session_path.startswith("/"):
+        # It may be written to outside of this store: two stores of one user share his state folder.
+        silent_since = max(silent_since, _mtime_of(recording.session_path))
     owner, evidence = _owner(files, recording, moment.now)
     return Recorder(
         live_after=nothing.live_after,
@@ -180,10 +191,10 @@ def _entry_of(recording: Recording | None, entries: list[str]) -> str | None:
     return None
 
 
-def _mtime_of(place: Place, entry: str) -> float:
+def _mtime_of(path: str) -> float:
     try:
-        return os.stat(os.path.join(place.path, entry), follow_symlinks=False).st_mtime
-    except OSError:
+        return os.stat(path, follow_symlinks=False).st_mtime
+    except (OSError, ValueError):  # the path is somebody's text, which may hold anything
         return 0.0
 
 

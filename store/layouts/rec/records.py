@@ -3,13 +3,16 @@
 One JSON object a line, told apart by ``type``, which stands first but is accepted anywhere; unknown fields are
 ignored.
 What rec's strict reader would refuse is refused here too (a command without ``cwd``, an index beyond 32 bits),
-so that "decodes" means the same to both.
+so that "decodes" means the same to both; what is left of differences (fields given twice, numbers beyond 64 bits,
+nesting beyond 128, bytes that are no UTF-8 in fields nobody knows) is on the side of seeing a session.
 The header is the exception: only what facts need is asked of it, because a session is not to be lost from view
 for want of a host name.
 """
 
+import itertools
+import re
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -50,7 +53,7 @@ class Command(msgspec.Struct, tag_field="type", tag="command", gc=False):
 class Footer(msgspec.Struct, tag_field="type", tag="footer", gc=False):
     ended_at: float
     command_count: U32
-    status: str = "recording"
+    status: Literal["recording", "completed", "interrupted"]
 
 
 type_error = (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError)
@@ -58,6 +61,7 @@ type_error = (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, 
 _header = msgspec.json.Decoder(Header).decode
 _record: Callable[[bytes], Header | Command | Footer] = msgspec.json.Decoder(Header | Command | Footer).decode
 _anything = msgspec.json.Decoder().decode
+_START = re.compile(rb'\{"type":"')
 
 
 def decode_header(line: bytes) -> Header | None:
@@ -82,6 +86,16 @@ def is_foreign(line: bytes) -> bool:
         return isinstance(_anything(line), dict)
     except type_error:
         return False
+
+
+def split_records(line: bytes) -> list[bytes]:
+    """A line that is no record, cut before everything that looks like the start of one; all its bytes, in order.
+
+    Where a newline is missing, the next append lands behind a torn record, or behind the zeros of a power cut.
+    No record is cut apart: within a string the quotes would be escaped.
+    """
+    starts = [found.start() for found in _START.finditer(line)]
+    return [line[low:high] for low, high in itertools.pairwise([0, *starts, len(line)]) if low < high]
 
 
 def is_leaked_stop(command: Command, started_at: float) -> bool:

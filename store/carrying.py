@@ -1,0 +1,83 @@
+"""Carrying late lines over: what was appended to a session's old file after its successor was written.
+
+What is guarded: a line that a writer appends through a descriptor of the old file ends up in the new one too, once,
+behind what is there.
+"""
+
+import os
+import stat
+import time
+
+from store import durable, edges, leases, looking, names, opening
+from store.facts import Member
+from store.leases import Lease
+from store.looking import Skip
+from store.roots import RootFds
+
+_PATIENCE = 2.0  # seconds for a writer that was kept waiting to finish his line
+_PAUSE = 0.001
+
+
+def carry_over(roots: RootFds, member: Member, run: str) -> int:
+    """Append to a rewritten session what was added to its backup since, unless it holds that already; how many bytes.
+
+    ``member`` is what was planned before the rewrite.
+    Raises Skip if there is no such backup, or the session is gone.
+    """
+    since = member.fingerprint.size
+    backup = names.backup_path(run, member.root, member.path)
+    try:
+        old = opening.open_below(roots[roots.home(member.root)], backup)
+    except FileNotFoundError:
+        raise Skip("has no backup of that run") from None
+    try:
+        found = os.fstat(old)
+        if not stat.S_ISREG(found.st_mode) or found.st_size <= since:
+            return 0
+        if found.st_size - since > edges.RECORD_LIMIT:
+            raise Skip("was appended to by more than can be carried over at once")
+        late = os.pread(old, found.st_size - since, since)
+    finally:
+        os.close(old)
+    with looking.opened(roots, member, os.O_RDWR | os.O_APPEND) as (fd, folder, _):
+        reason = opening.refuse_reason(os.fstat(fd), os.fstat(folder))
+        if reason:
+            raise Skip(reason)
+        if _holds(fd, late):
+            return 0
+        durable.write_all(fd, late)
+        durable.sync_file(fd, member.path)
+    return len(late)
+
+
+def carry_tail(old: int, since: int, new: int, what: str) -> tuple[int, bool]:
+    """Append to the new file what late writers add to the old one, until there are none, or they take too long.
+
+    How many bytes that was, and whether somebody still has the old one open for writing.
+    """
+    carried = 0
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        # A lease that is held before the copy says that the copy is all there will be.
+        lease = leases.read_lease(old)
+        more = durable.append_rest(old, since + carried, new)
+        carried += more
+        if more:
+            durable.sync_file(new, what)
+        if lease is Lease.HELD or (lease is Lease.UNAVAILABLE and not more):
+            return carried, False
+        if time.monotonic() > deadline:
+            return carried, True
+        time.sleep(_PAUSE)
+
+
+def _holds(fd: int, needle: bytes) -> bool:
+    """Whether the file contains these bytes in one piece."""
+    position = 0
+    overlap = b""
+    while data := os.pread(fd, 1 << 20, position):
+        if needle in overlap + data:
+            return True
+        overlap = (overlap + data)[-(len(needle) - 1) :] if len(needle) > 1 else b""
+        position += len(data)
+    return False

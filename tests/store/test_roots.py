@@ -1,0 +1,206 @@
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from store import names, opening
+from store.change import move_to_trash, put_back
+from store.facts import Member
+from store.roots import RootFds, make_folders
+from store.trash import list_trash
+
+RUN = names.new_run_id(1770628443, b"abc")
+FAST = "/dev/shm"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Iterator[int]:
+    (tmp_path / "root").mkdir()
+    fd = opening.open_folder(str(tmp_path / "root"))
+    yield fd
+    os.close(fd)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Path]:
+    """A folder on another file system."""
+    if not os.path.isdir(FAST) or os.stat(FAST).st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no second file system")
+    with tempfile.TemporaryDirectory(dir=FAST) as folder:
+        yield Path(folder)
+
+
+def test_folders_are_made_private_and_found_again(root: int, path: Path) -> None:
+    made = make_folders(root, "a/b/c")
+    again = make_folders(root, "a/b/c")
+    assert os.path.samestat(os.fstat(made), os.fstat(again))
+    assert stat.S_IMODE((path / "a/b").stat().st_mode) == 0o700
+    os.close(made)
+    os.close(again)
+
+
+def test_new_folder_is_synced_into_its_parent(root: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.fstat(fd).st_ino))
+    first = os.fstat(root).st_ino
+    fd = make_folders(root, "a/b")
+    os.close(fd)
+    assert synced == [first, os.stat("a", dir_fd=root).st_ino]
+
+
+def test_folder_that_a_killed_run_may_have_left_unsynced_is_synced_once(
+    path: Path, root: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (path / "a/b").mkdir(parents=True)
+    (path / "a/c").mkdir()
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.fstat(fd).st_ino))
+    with RootFds({"sessions": str(path)}) as roots:
+        roots.folder("sessions", "a/b")
+        roots.folder("sessions", "a/c")
+        roots.folder("sessions", "a/b")
+    top, a = os.fstat(root).st_ino, (path / "a").stat().st_ino
+    assert synced == [top, a, a]
+
+
+def test_folder_of_another_user_is_not_ours(root: int, path: Path) -> None:
+    (path / ".maint").mkdir()
+    os.chown(path / ".maint", 12345, -1)
+    with pytest.raises(PermissionError):
+        make_folders(root, ".maint/trash")
+    assert list((path / ".maint").iterdir()) == []
+
+
+def test_roots_keep_few_folders_open_and_close_all(path: Path, root: int) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    with RootFds({"sessions": str(path), "state": str(path)}) as roots:
+        for number in range(50):
+            os.fstat(roots.folder("state", f"f{number}"))
+        assert len(os.listdir("/proc/self/fd")) <= before + 2 + 8
+        assert roots.home("state") == "sessions"
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_root_on_another_file_system_keeps_its_own_trash(path: Path) -> None:
+    with RootFds({"sessions": str(path.parent), "state": "/proc"}) as roots:
+        assert roots.home("state") == "state"
+
+
+def test_missing_root_leaves_no_descriptor(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(FileNotFoundError):
+        RootFds({"sessions": str(tmp_path), "state": str(tmp_path / "none")})
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_root_on_a_second_device_is_its_own_home_and_the_others_share_the_first(
+    path: Path, root: int, elsewhere: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "state").mkdir()
+    with RootFds({"sessions": str(path), "state": str(tmp_path / "state"), "cache": str(elsewhere)}) as roots:
+        assert [roots.home(label) for label in roots.labels] == ["sessions", "sessions", "cache"]
+
+
+def test_first_root_decides_whose_home_it_is(path: Path, root: int, elsewhere: Path) -> None:
+    with RootFds({"cache": str(elsewhere), "sessions": str(path)}) as roots:
+        assert (roots.home("cache"), roots.home("sessions")) == ("cache", "sessions")
+
+
+def test_members_on_two_devices_go_each_to_its_own_trash_and_come_back(
+    path: Path, root: int, elsewhere: Path
+) -> None:
+    members = []
+    for label, folder in (("sessions", path), ("cache", elsewhere)):
+        (folder / "a").write_text(label)
+        members.append(Member(label, "a", opening.fingerprint((folder / "a").stat())))
+    with RootFds({"sessions": str(path), "cache": str(elsewhere)}) as roots:
+        move_to_trash(roots, tuple(members), RUN)
+        kept = [(each.home, each.root, each.path) for each in list_trash(roots)]
+        assert kept == [("sessions", "sessions", "a"), ("cache", "cache", "a")]
+        assert (elsewhere / names.trash_path(RUN, "cache", "a")).read_text() == "cache"
+        for member in members:
+            put_back(roots, RUN, member.root, member.path)
+    assert ((path / "a").read_text(), (elsewhere / "a").read_text()) == ("sessions", "cache")
+
+
+def test_folder_of_another_device_on_the_way_is_not_ours() -> None:
+    with RootFds({"top": "/"}) as roots, pytest.raises(PermissionError):
+        make_folders(roots["top"], "proc")
+
+
+def test_existing_folder_is_kept_open_and_a_missing_one_is_not_made(path: Path, root: int) -> None:
+    (path / "a").mkdir()
+    with RootFds({"sessions": str(path)}) as roots:
+        assert roots.existing("sessions", "a") == roots.existing("sessions", "a")
+        with pytest.raises(FileNotFoundError):
+            roots.existing("sessions", "b")
+    assert [entry.name for entry in path.iterdir()] == ["a"]
+
+
+def test_folder_that_was_only_opened_is_synced_before_a_file_goes_there(
+    path: Path, root: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (path / "a").mkdir()
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.fstat(fd).st_ino))
+    with RootFds({"sessions": str(path)}) as roots:
+        roots.existing("sessions", "a")
+        assert synced == []
+        roots.folder("sessions", "a")
+    assert synced == [path.stat().st_ino]
+
+
+def test_folder_goes_with_its_last_file_and_is_not_listed_each_time(
+    path: Path, root: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (path / "top/a/b").mkdir(parents=True)
+    for number in range(9):
+        (path / f"top/a/b/{number}").touch()
+    listed = []
+    listdir = os.listdir
+
+    def listing(fd: int) -> list[str]:
+        listed.append(fd)
+        return listdir(fd)
+
+    monkeypatch.setattr(os, "listdir", listing)
+    with RootFds({"sessions": str(path)}) as roots:
+        for number in range(9):
+            assert (path / "top/a/b").exists()
+            (path / f"top/a/b/{number}").unlink()
+            roots.took_one("sessions", "top/a/b", "top")
+    assert (len(listed), list((path / "top").iterdir())) == (1, [])
+
+
+def test_count_that_is_wrong_removes_no_folder_that_holds_something(path: Path, root: int) -> None:
+    (path / "top/a").mkdir(parents=True)
+    (path / "top/a/1").touch()
+    (path / "top/a/2").touch()
+    with RootFds({"sessions": str(path)}) as roots:
+        for _ in range(5):
+            roots.took_one("sessions", "top/a", "top")
+    assert {entry.name for entry in (path / "top/a").iterdir()} == {"1", "2"}
+
+
+def test_file_that_comes_in_meanwhile_is_counted(
+    path: Path, root: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (path / "top/a").mkdir(parents=True)
+    (path / "top/a/1").touch()
+    removed: list[str] = []
+    with RootFds({"sessions": str(path)}) as roots:
+        roots.took_one("sessions", "top/a", "top")
+        roots.put_one("sessions", "top/a")
+        monkeypatch.setattr(os, "rmdir", lambda name, **_: removed.append(name))
+        roots.took_one("sessions", "top/a", "top")
+        assert removed == []
+        roots.took_one("sessions", "top/a", "top")
+    assert removed == ["a"]

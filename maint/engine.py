@@ -37,6 +37,9 @@ BATCH = 128
 SPEAK_AFTER = 3
 """Skips in a row after which a busy store is worth a word to nobody in particular."""
 
+_ASK_AFTER = 0.2
+"""Seconds of waiting for a store after which it is asked whether that is still wanted."""
+
 LAST_VERBS = (Verb.UNLOCK, Verb.EXPIRE_TRASH)
 """Verbs that wait until the sessions are done, because they take away what leads to them."""
 
@@ -173,7 +176,7 @@ def sweep(
     began = time.monotonic()
     run = Run(new_run(), Summary())
     with ExitStack() as stack:
-        held = _hold(stack, run, places, wait)
+        held = _hold(stack, run, places, wait, listener.stop)
         grounds: list[Ground] = []
         settled: list[Outcome] = []
         for store in held:
@@ -210,7 +213,8 @@ def carry_out_actions(
     began = time.monotonic()
     run = Run(new_run(), Summary())
     with ExitStack() as stack:
-        held = {store.place.name: store for store in _hold(stack, run, [place for place, _ in work], wait)}
+        wanted = [place for place, _ in work]
+        held = {store.place.name: store for store in _hold(stack, run, wanted, wait, listener.stop)}
         for place, actions in work:
             if place.name not in held:
                 continue
@@ -229,7 +233,9 @@ def new_run() -> str:
     return new_run_id(time.time(), os.urandom(3))
 
 
-def _hold(stack: ExitStack, run: Run, places: list[Place], wait: float) -> list[Held]:
+def _hold(
+    stack: ExitStack, run: Run, places: list[Place], wait: float, stop: Callable[[], bool]
+) -> list[Held]:
     """Open and lock the stores that can be had; what cannot is noted in the run."""
     held: list[Held] = []
     for place in places:
@@ -237,7 +243,7 @@ def _hold(stack: ExitStack, run: Run, places: list[Place], wait: float) -> list[
             with as_owner(place.path):
                 roots = stack.enter_context(open_roots(place))
                 lock = StoreLock(roots[roots.first])
-                if lock.acquire(wait):
+                if _acquire(lock, wait, stop):
                     stack.callback(lock.release)
                     _introduce(roots)
                     held.append(Held(place, roots, lock))
@@ -246,6 +252,15 @@ def _hold(stack: ExitStack, run: Run, places: list[Place], wait: float) -> list[
         except OSError as error:
             run.unreachable.append(Unreachable(place, describe(error)))
     return held
+
+
+def _acquire(lock: StoreLock, wait: float, stop: Callable[[], bool]) -> bool:
+    """Take the lock, waiting for as long as that is wanted and nobody says stop."""
+    deadline = time.monotonic() + wait
+    while not lock.acquire(max(0.0, min(deadline - time.monotonic(), _ASK_AFTER))):
+        if stop() or time.monotonic() >= deadline:
+            return False
+    return True
 
 
 def _settle(run: Run, store: Held) -> list[Outcome]:

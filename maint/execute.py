@@ -134,7 +134,7 @@ class Hands:
 
 
 def open_roots(place: Place) -> RootFds:
-    """Descriptors of those roots of a store that exist; the first one must."""
+    """Descriptors of those roots of a store that can be opened; the first one must."""
     for path in place.roots.values():
         try:
             path.encode()
@@ -143,8 +143,16 @@ def open_roots(place: Place) -> RootFds:
             raise OSError(errno.EILSEQ, text, path) from None
     first = next(iter(place.roots))
     return RootFds(
-        {label: path for label, path in place.roots.items() if label == first or os.path.isdir(path)}
+        {label: path for label, path in place.roots.items() if label == first or _can_be_opened(path)}
     )
+
+
+def _can_be_opened(path: str) -> bool:
+    try:
+        os.close(opening.open_folder(path))
+    except OSError:
+        return False
+    return True
 
 
 def sync_roots(roots: RootFds) -> None:

@@ -231,7 +231,10 @@ def last_run_time(roots: RootFds) -> float | None:
 def timestamp(moment: float, policy: Policy | None) -> str:
     """A moment as journals and reports write it: RFC 3339, with the offset of the policy's zone (or UTC)."""
     zone = policy.zone if policy is not None else UTC
-    return datetime.fromtimestamp(moment, zone).isoformat(timespec="seconds")
+    try:
+        return datetime.fromtimestamp(moment, zone).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):  # what a session says may be no time of any calendar
+        return f"{moment:.6g} seconds after 1970"
 
 
 def run_line(

@@ -212,7 +212,10 @@ def grace_of(policy: Policy, now: float) -> float:
 def _named(draft: Draft, when: float, policy: Policy, taken: set[str]) -> bytes:
     """The action with a name that nobody in the store has."""
     template: NameTemplate = policy.passes[draft.position].name  # type: ignore[attr-defined]
-    name = unique_name(template, when, policy.zone, taken)
+    try:
+        name = unique_name(template, when, policy.zone, taken)
+    except ValueError:  # its records tell a time that no calendar has: it keeps its own name
+        return draft.line
     return _encode(msgspec.structs.replace(_decode(draft.line), name=name))
 
 

@@ -61,7 +61,10 @@ def _finish(roots: RootFds, place: Place, earlier: str, run: str) -> list[Outcom
     outcomes: list[Outcome] = []
     try:
         for n, action in pending.items() if begun else ():
-            outcome = _settle_one(roots, hands, n, action, earlier)
+            try:
+                outcome = _settle_one(roots, hands, n, action, earlier)
+            except ValueError as error:  # whatever wrote this journal, it was not us
+                outcome = outcome_of(n, action, Result.FAILED, str(error))
             if outcome is not None:
                 outcomes.append(outcome)
                 done[outcome.verb] += outcome.result is Result.DONE

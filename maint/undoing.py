@@ -46,7 +46,8 @@ def undo_of(roots: RootFds, place: Place, run: str) -> Undoing | None:
     for n, action in reversed(list(enumerate(intents))):
         outcome = results.get(n)
         if outcome is not None and (
-            outcome.result in (Result.SKIPPED, Result.FAILED) or outcome.verb is Verb.RESTORE
+            outcome.result in (Result.SKIPPED, Result.FAILED)
+            or (outcome.verb is Verb.RESTORE and action.verb is not Verb.RESTORE)
         ):
             continue  # never done, or taken back already
         if action.verb in TO_TRASH or action.verb is Verb.RECOVER:

@@ -23,6 +23,14 @@ class Options(PassOptions):
     )
 
 
+def crashed_at(session: Session) -> float:
+    """The moment that a recovered session is named after: its last record's time, unless that is no sane time.
+
+    Times from the future never get here: they protect.
+    """
+    return session.ended if session.ended >= 0 else max(session.last_changed, 0.0)
+
+
 class Recover(Pass):
     name: ClassVar[str] = "recover"
     subject: ClassVar[type[Session]] = Session
@@ -41,7 +49,7 @@ class Recover(Pass):
             if session.last_changed > threshold:
                 due = options.idle_for.after(session.last_changed, setting.zone)
                 return Wait(f"crashed ({session.evidence}), but idle for less than {options.idle_for}", due)
-            rename_at = None if half_done or session.has_footer else session.ended
+            rename_at = None if half_done or session.has_footer else crashed_at(session)
             return Act(Verb.RECOVER, f"crashed: {session.evidence}; idle for {options.idle_for}", rename_at)
 
         return judge

@@ -1,22 +1,28 @@
 """Small stores of rec that can be swept: what a test of `maint` needs to say what it is about in three lines."""
 
+import importlib
 import json
 import os
 import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 import time
+import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from zoneinfo import ZoneInfo
 
-from maint import engine, interface
+from maint import engine, interface, owner, selection
+from maint.cli import main
 from maint.engine import Listener, Run
+from maint.execute import open_roots
 from policies import Policy, load_policy
 from store.facts import Place
+from store.locks import StoreLock
 from store.layouts.rec.specimens import command, complete, footer, header, recording_state, session_id
 
 UTC = ZoneInfo("UTC")
@@ -34,17 +40,17 @@ EVERYTHING = """\
 PROGRAM = shutil.which("maint", path=os.path.dirname(sys.executable)) or "maint"
 
 
-def policy_text(passes: str = EVERYTHING, rest: str = "", stores: str = "") -> str:
-    return f"version: 1\ntimezone: UTC\n{stores}{rest}passes:\n{passes}"
+def policy_text(passes: str = EVERYTHING, rest: str = "", zone: str = "UTC") -> str:
+    return f"version: 1\ntimezone: {zone}\n{rest}passes:\n{passes}"
 
 
-def rules(passes: str = EVERYTHING, rest: str = "") -> Policy:
+def rules(passes: str = EVERYTHING, rest: str = "", zone: str = "UTC") -> Policy:
     """A policy by its passes, and by whatever other sections the test is about."""
     return load_policy(
-        policy_text(passes, rest),
+        policy_text(passes, rest, zone),
         source="p.yaml",
-        passes=interface.pass_options(),
-        kinds=interface.kinds(),
+        passes=selection.pass_options(),
+        kinds=selection.kinds(),
         zone=UTC,
     )
 
@@ -132,10 +138,10 @@ class World:
     def locks(self) -> list[str]:
         return sorted(os.listdir(self.state))
 
-    def rules(self, passes: str = EVERYTHING, rest: str = "", stores: str = "") -> None:
+    def rules(self, passes: str = EVERYTHING, rest: str = "") -> None:
         """The policy from here on, for the program as for the functions."""
-        self.policy_file.write_text(policy_text(passes, rest, stores))
-        self.policy = interface.load(str(self.policy_file))
+        self.policy_file.write_text(policy_text(passes, rest))
+        self.policy = selection.load(str(self.policy_file))
 
     # What is done.
 
@@ -156,28 +162,43 @@ class World:
     def undo(self, run: str) -> tuple[Run, list[str]]:
         return interface.undo(run, [self.place])
 
-    def command(self, *arguments: str) -> list[str]:
-        return [PROGRAM, *arguments]
+    def maint(self, *arguments: str, user: int = -1) -> Answer:
+        """The program without a terminal, in a process of its own that need not start Python anew.
 
-    def maint(self, *arguments: str, **more: Any) -> Answer:
-        """The real program, without a terminal."""
-        done = subprocess.run(
-            self.command(*arguments),
-            env=self.env | more.pop("env", {}),
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=60,
-            check=False,
-            **more,
-        )
-        return Answer(
-            done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
-        )
+        Root can run it as another user.
+        """
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            child = os.fork()
+            if child == 0:
+                _become(arguments, self.env, self.folder, (out.fileno(), err.fileno()), user)
+            _, status = os.waitpid(child, 0)
+            texts = [os.pread(file.fileno(), 1 << 24, 0).decode(errors="replace") for file in (out, err)]
+            return Answer(os.waitstatus_to_exitcode(status), *texts)
+
+    def exec(self, *arguments: str, **env: str) -> Answer:
+        """The installed program itself, without a terminal."""
+        (answer,) = run_all([self.start(*arguments, env=self.env | env)])
+        return answer
+
+    def shell(self, line: str) -> Answer:
+        """What a shell makes of a line, in which ``maint`` is the installed program."""
+        command = ["sh", "-c", line.replace("maint ", f"{PROGRAM} ", 1)]
+        (answer,) = run_all([self._popen(command)])
+        return answer
 
     def start(self, *arguments: str, **more: Any) -> subprocess.Popen[bytes]:
-        given = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(self.command(*arguments), env=self.env, cwd=self.folder, **(given | more))
+        """The installed program, which is not waited for."""
+        return self._popen([PROGRAM, *arguments], **more)
+
+    def _popen(self, command: list[str], **more: Any) -> subprocess.Popen[bytes]:
+        given = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            "env": self.env,
+            "cwd": self.folder,
+        }
+        return subprocess.Popen(command, **(given | more))
 
     # What became of it.
 
@@ -224,8 +245,8 @@ class World:
 
     def is_free(self) -> bool:
         """Whether the lock of the store can be had."""
-        with engine.open_roots(self.place) as roots:
-            lock = engine.StoreLock(roots[roots.first])
+        with open_roots(self.place) as roots:
+            lock = StoreLock(roots[roots.first])
             try:
                 return lock.acquire()
             finally:
@@ -285,5 +306,38 @@ def run_all(processes: Sequence[subprocess.Popen[bytes]]) -> list[Answer]:
     answers = []
     for process in processes:
         out, err = process.communicate(timeout=60)
-        answers.append(Answer(process.returncode, out.decode(), err.decode()))
+        texts = [(text or b"").decode(errors="replace") for text in (out, err)]
+        answers.append(Answer(process.returncode, *texts))
     return answers
+
+
+def _become(
+    arguments: Sequence[str], env: dict[str, str], folder: Path, streams: tuple[int, int], user: int
+) -> NoReturn:
+    """Turn this process, which was forked for it, into the program."""
+    code = 99
+    try:
+        null = os.open(os.devnull, os.O_RDWR)
+        for number, target in enumerate((null, *streams)):
+            os.dup2(target, number)
+        sys.stdin = open(0, closefd=False)
+        sys.stdout, sys.stderr = (open(number, "w", closefd=False) for number in (1, 2))
+        os.environ.clear()
+        os.environ.update(env)
+        os.chdir(folder)
+        sys.argv = [PROGRAM, *arguments]
+        if user >= 0:
+            for module in (*owner._LATE, "maint.cli.runs", "maint.telling"):
+                importlib.import_module(module)  # which that user may not be able to read
+            selection.load()
+            os.setgroups([])
+            os.setgid(user)
+            os.setuid(user)
+        main()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)

@@ -129,7 +129,7 @@ class Hands:
             change.put_back(self.roots, kept.run, kept.root, kept.path)
         else:
             left = action.guard.fingerprint if action.guard is not None else None
-            revert(self.roots, member.path, left, self._run)
+            revert(self.roots, member.path, left, self._run, old=member.fingerprint)
         return outcome_of(n, action, Result.DONE)
 
 

@@ -117,7 +117,8 @@ class StoreLock:
             except OSError:  # some file systems cannot lock a folder: the file alone must do
                 taken = True
             if taken:
-                self._fds.append(opening.open_below(self._root, names.LOCK, _LOCK_FLAGS))
+                with opening.parent_of(self._root, names.LOCK) as (folder, name):
+                    self._fds.append(os.open(name, _LOCK_FLAGS, 0o600, dir_fd=folder))
                 taken = _lock(self._fds[-1]) and self._is_at_path(self._fds[-1])
         except BaseException:
             self._close()

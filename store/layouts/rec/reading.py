@@ -99,24 +99,25 @@ def _session(place: Place, entry: str, ends: Ends, found: os.stat_result, last_c
     else:
         name, started_at, tags = header.name, header.started_at, header.tags
         project = header.env.PWD if header.env is not None else None
+    last_record_at = None if last is None else last.started_at if last.ended_at is None else last.ended_at
     return Session(
-        store=place.name,
-        kind=place.kind,
-        id=entry[:-SUFFIX_LENGTH],
-        state=ends.state,
-        evidence=ends.evidence,
-        members=(Member("sessions", entry, fingerprint),),
-        bytes=size,
-        last_changed=last_changed,
-        name=name,
-        started_at=started_at,
-        ended_at=None if footer is None else footer.ended_at,
-        last_record_at=None if last is None else last.started_at if last.ended_at is None else last.ended_at,
-        has_footer=footer is not None,
-        records=ends.records,
-        empty=ends.empty,
-        project=project,
-        tags=tags,
+        place.name,
+        place.kind,
+        entry[:-SUFFIX_LENGTH],
+        ends.state,
+        ends.evidence,
+        (Member("sessions", entry, fingerprint),),
+        size,
+        last_changed,
+        name,
+        started_at,
+        None if footer is None else footer.ended_at,
+        last_record_at,
+        footer is not None,
+        ends.records,
+        ends.empty,
+        project,
+        tags,
     )
 
 

@@ -1,0 +1,65 @@
+"""Whole processes: the program as its users start it, and what they would start otherwise."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.corpora import Corpus
+
+PROGRAM = shutil.which("maint", path=os.path.dirname(sys.executable)) or "maint"
+
+_LARGE = "limits: {max_removed: unlimited}\n"
+
+
+def command(*arguments: str) -> Callable[[], None]:
+    """A process with these arguments, from start to end; it must succeed, and what it says is dropped."""
+
+    def run() -> None:
+        subprocess.run(
+            arguments,
+            check=True,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    return run
+
+
+def environment() -> dict[str, str]:
+    """What the processes are given: nothing of the user's own policies, and leave to keep compiled modules."""
+    return {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "TZ": "UTC", "LANG": "C.UTF-8"}
+
+
+def plan(policy: Path, at: float, *more: str) -> list[str]:
+    """The arguments that plan at that moment."""
+    moment = datetime.fromtimestamp(at, UTC).isoformat()
+    return [PROGRAM, "plan", "--json", "--policy", str(policy), "--at", moment, *more]
+
+
+def policy_file(path: Path, corpus: Corpus, passes: Sequence[str]) -> Path:
+    """A policy over one corpus with these passes, each a line of YAML, that lets a run do as much as it wants."""
+    paths = "".join(f", {key}: '{value}'" for key, value in corpus.paths.items())
+    lines = "".join(f"  - {each}\n" for each in passes)
+    path.write_text(f"version: 1\nstores:\n  bench: {{kind: {corpus.kind}{paths}}}\npasses:\n{lines}{_LARGE}")
+    return path
+
+
+TIDYING = (
+    "stale-locks: {idle_for: 24h}",
+    "recover: {idle_for: 24h}",
+    "delete-empty: {idle_for: 2d}",
+    "litter: {older_than: 2d}",
+)
+"""The passes of the shipped default policy."""
+
+KEEPING = (
+    *TIDYING,
+    "prune: {older_than: 1y, keep: {last: 20, monthly: 36, tags: [release]}, group_by: [store, project]}",
+)
+"""Those, and one that must compare all sessions, as in the shipped policy for a laptop."""

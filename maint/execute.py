@@ -18,8 +18,8 @@ from store.change import Skip, Stranded
 from store.durable import Poisoned
 from store.facts import Place
 from store.layout import Unmendable, known_layouts
-from store.opening import RootFds
 from store.reverting import revert
+from store.roots import RootFds
 
 LONG_IDLE = 86_400.0
 """Seconds of silence that make up for a system that cannot tell writers."""

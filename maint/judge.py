@@ -20,6 +20,8 @@ from maint.verdicts import Act, Compare, Kept, No, Verdict, Wait
 from policies import Cap, Limits, NameTemplate, PassOptions, Policy
 from store.facts import Leftover, Lock, Place, Session, State
 
+_CORRUPT = State.CORRUPT  # looked up once: that costs more than all the rest of a question
+
 PROTECTED_STATES = frozenset({State.LIVE, State.UNKNOWN})
 FUTURE_SHARE = 0.1
 """More sessions from the future than this share, and more than `FUTURE_AT_LEAST`: the clock is wrong, not they."""
@@ -127,7 +129,7 @@ class Judge:
     def claim(self, session: Session) -> Claim | None:
         """The first pass that claims this session; younger candidates of comparisons are not claimed by them."""
         # The same questions as `ask`, without the words: this is asked of every session of every store.
-        corrupt = session.state is State.CORRUPT
+        corrupt = session.state is _CORRUPT
         for position, _, _, where, corrupt_too, judge in self.sessions:
             if (corrupt and not corrupt_too) or (where is not None and not where(session)):
                 continue
@@ -217,13 +219,20 @@ def action_for_other(
     )
 
 
-def unique_name(template: NameTemplate, when: float, zone: ZoneInfo, taken: set[str]) -> str:
-    """A name from the template that nobody in the store has: moved on second by second, and then taken."""
-    name = template.render(when, zone)
+def unique_name(
+    template: NameTemplate, when: float, zone: ZoneInfo, taken: set[str], moved: dict[str, float]
+) -> str:
+    """A name from the template that nobody in the store has: moved on second by second, and then taken.
+
+    ``moved`` remembers how far that was, so that thousands of one second do not all start from its beginning.
+    Raises ValueError for a moment that no calendar has.
+    """
+    first = name = template.render(when, zone)
     while name in taken:
-        when += 1
+        when = moved.get(name, when) + 1
         name = template.render(when, zone)
     taken.add(name)
+    moved[first] = when
     return name
 
 

@@ -165,13 +165,14 @@ def make_plan(
         for position, comparison in sorted(comparisons.items())
     }
     for ground, judge, store, found, spool in read:
+        moved: dict[str, float] = {}
         with spool:
             for draft in read_drafts(spool):
                 if draft.key is not None and isinstance(verdicts[draft.position][draft.key], Kept):
                     continue
                 line = draft.line
                 if draft.rename_at is not None:
-                    line = _named(draft, draft.rename_at, policy, found.taken)
+                    line = _named(draft, draft.rename_at, policy, found.taken, moved)
                 store.add_line(line, draft.verb, draft.bytes)
         listing = listings[store.place.name]
         for leftover in listing.leftovers:
@@ -209,11 +210,11 @@ def grace_of(policy: Policy, now: float) -> float:
     return min(waits, default=GRACE)
 
 
-def _named(draft: Draft, when: float, policy: Policy, taken: set[str]) -> bytes:
+def _named(draft: Draft, when: float, policy: Policy, taken: set[str], moved: dict[str, float]) -> bytes:
     """The action with a name that nobody in the store has."""
     template: NameTemplate = policy.passes[draft.position].name  # type: ignore[attr-defined]
     try:
-        name = unique_name(template, when, policy.zone, taken)
+        name = unique_name(template, when, policy.zone, taken, moved)
     except ValueError:  # its records tell a time that no calendar has: it keeps its own name
         return draft.line
     return _encode(msgspec.structs.replace(_decode(draft.line), name=name))

@@ -19,7 +19,7 @@ from maint.journal import BeginLine, EndLine, Journal
 from store import names, opening, trash
 from store.change import Skip, carry_over, put_back
 from store.facts import Member, Place, Problem
-from store.opening import RootFds
+from store.roots import RootFds
 from store.trash import Trashed
 
 MARGIN = 1.0

@@ -29,6 +29,8 @@ CHUNK = 1000
 SMALL = 2000
 """Up to so many sessions starting workers costs more than it saves."""
 
+_CORRUPT, _UNKNOWN = State.CORRUPT, State.UNKNOWN  # looked up once, because that is slow
+
 _encode = msgspec.json.Encoder().encode
 
 Progress = Callable[[str, int, int], None]
@@ -110,7 +112,7 @@ class Reader:
             name, state = session.name, session.state
             if name is not None and name.startswith(prefixes):
                 found.taken.append(name)
-            if state is State.CORRUPT or state is State.UNKNOWN:
+            if state is _CORRUPT or state is _UNKNOWN:
                 text = f"{state}: {session.evidence}; left alone"
                 found.problems.append(Problem(session.store, printable(session.path), text))
             if protection(session) is not None:

@@ -1,7 +1,5 @@
 """The rules of a policy that keep sessions of a group, whatever their age."""
 
-
-
 from dataclasses import dataclass, fields
 
 from policies.durations import Duration

@@ -3,8 +3,6 @@
 The docs and types of `Limits` and `TrashRules` are also those of their sections in the language.
 """
 
-
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final

@@ -3,8 +3,6 @@
 A pass subclasses `PassOptions`, with one field an option; the types of the fields decide what may be written.
 """
 
-
-
 from dataclasses import MISSING, dataclass, field
 from typing import Any
 

@@ -6,9 +6,6 @@ by signal N.
 """
 
 import gc
-
-gc.disable()  # a run makes very many objects and hardly a cycle, and then it ends
-
 import importlib
 import io
 import os

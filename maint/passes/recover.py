@@ -10,6 +10,7 @@ from maint.verdicts import Act, No, Verdict, Wait
 from policies import Duration, NameTemplate, PassOptions, option
 from store.facts import Session, State
 
+_CRASHED, _RECOVERED = State.CRASHED, State.RECOVERED  # looked up once, because that is slow
 _HEALTHY = No("it is not crashed")
 _EMPTY = No("nothing was recorded in it, so it goes the way of the empty ones")
 
@@ -41,8 +42,9 @@ class Recover(Pass):
         threshold = options.idle_for.before(setting.now, setting.zone)
 
         def judge(session: Session) -> Verdict:
-            half_done = session.state is State.RECOVERED and not session.has_footer
-            if session.state is not State.CRASHED and not half_done:
+            state = session.state
+            half_done = state is _RECOVERED and not session.has_footer
+            if state is not _CRASHED and not half_done:
                 return _HEALTHY
             if session.empty:
                 return _EMPTY

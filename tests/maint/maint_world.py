@@ -22,8 +22,8 @@ from maint.engine import Listener, Run
 from maint.execute import open_roots
 from policies import Policy, load_policy
 from store.facts import Place
-from store.locks import StoreLock
 from store.layouts.rec.specimens import command, complete, footer, header, recording_state, session_id
+from store.locks import StoreLock
 
 UTC = ZoneInfo("UTC")
 NOW = 1_770_000_000.0
@@ -277,7 +277,9 @@ def content(kind: str, id_: str, ended: float, **head: Any) -> bytes:
         case "complete":
             return first + two + footer(ended, 2)
         case "recovered":
-            return header(id_, "recovered-before", began, recovered=True) + two + footer(ended, 2, "interrupted")
+            return (
+                header(id_, "recovered-before", began, recovered=True) + two + footer(ended, 2, "interrupted")
+            )
         case "crashed":
             return first + two
         case "torn":
@@ -298,7 +300,11 @@ def content(kind: str, id_: str, ended: float, **head: Any) -> bytes:
 
 def commands_in(path: Path) -> list[bytes]:
     """The whole command lines of a session file."""
-    return [line for line in path.read_bytes().split(b"\n") if line.startswith(b'{"type":"command"') and line.endswith(b"}")]
+    return [
+        line
+        for line in path.read_bytes().split(b"\n")
+        if line.startswith(b'{"type":"command"') and line.endswith(b"}")
+    ]
 
 
 def run_all(processes: Sequence[subprocess.Popen[bytes]]) -> list[Answer]:

@@ -25,7 +25,9 @@ def ill(world: World) -> World:
 def swept(world: World, user: int = -1) -> str:
     """What a sweep says that has done the one thing that is to be done."""
     answer = world.maint("sweep", user=user)
-    assert (answer.code, answer.out, f"{session_id(3)}.ndjson" in world.waiting()) == (0, "", True), answer.err
+    assert (answer.code, answer.out, f"{session_id(3)}.ndjson" in world.waiting()) == (0, "", True), (
+        answer.err
+    )
     assert "Traceback" not in answer.err
     assert [char for char in answer.err if not char.isprintable() and char != "\n"] == []
     return answer.err
@@ -140,7 +142,11 @@ def test_what_nobody_recognises_is_not_touched(ill: World) -> None:
         b"[" * 100_000,
         b'{"type":"header"' + b" " * 70_000,
         b'{"a":' * 50_000,
-        b'{"type":"header","version":2,"id":"x","name":"' + b"9" * 5000 + b'","started_at":' + b"9" * 5000 + b"}\n",
+        b'{"type":"header","version":2,"id":"x","name":"'
+        + b"9" * 5000
+        + b'","started_at":'
+        + b"9" * 5000
+        + b"}\n",
         b'{"type":"header","version":2,"id":"x","name":"\\ud800","started_at":1}\n',
         b"\xff\xfe\n\n\n",
         b"\n" * 10_000,
@@ -240,9 +246,15 @@ def test_state_folder_that_may_not_be_read_makes_every_open_session_live() -> No
         b"\xff\xfe",
         b"null",
         b'{"id":1}',
-        json.dumps({"id": "x", "name": "\n", "session_path": "/etc/passwd", "started_at": 1, "pid": 1}).encode(),
-        json.dumps({"id": "x", "name": "", "session_path": "../" * 50, "started_at": 1e308, "pid": 0}).encode(),
-        json.dumps({"id": "../x", "name": "", "session_path": "", "started_at": -1, "pid": 4294967295}).encode(),
+        json.dumps(
+            {"id": "x", "name": "\n", "session_path": "/etc/passwd", "started_at": 1, "pid": 1}
+        ).encode(),
+        json.dumps(
+            {"id": "x", "name": "", "session_path": "../" * 50, "started_at": 1e308, "pid": 0}
+        ).encode(),
+        json.dumps(
+            {"id": "../x", "name": "", "session_path": "", "started_at": -1, "pid": 4294967295}
+        ).encode(),
         json.dumps({"id": "x", "name": "", "session_path": "a\0b", "started_at": 0, "pid": -1}).encode(),
         b'{"id":"x","name":"","session_path":"","started_at":0,"pid":' + b"9" * 5000 + b"}",
     ],
@@ -276,7 +288,9 @@ def test_our_folder_that_is_a_link_is_74_and_not_followed(ill: World, tmp_path: 
     assert (answer.code, list((tmp_path / "away").iterdir())) == (74, [])
 
 
-@pytest.mark.parametrize("part", ["trash", "backup", "journal", "lock", "reported", "README.txt", "tmp", "skips"])
+@pytest.mark.parametrize(
+    "part", ["trash", "backup", "journal", "lock", "reported", "README.txt", "tmp", "skips"]
+)
 @pytest.mark.parametrize("what", ["file", "folder", "link", "fifo"])
 def test_part_of_our_folder_that_is_something_else_is_no_defect(ill: World, part: str, what: str) -> None:
     ill.ours.mkdir(mode=0o700)
@@ -332,11 +346,18 @@ def test_hostile_journal_cannot_reach_out_of_the_store(ill: World, tmp_path: Pat
     }
     (ill.ours / "journal").mkdir(parents=True)
     ill.ours.chmod(0o700)
-    lines = [json.dumps(action | {"verb": verb}) for verb in ("recover", "prune", "unlock", "restore", "expire-trash")]
+    lines = [
+        json.dumps(action | {"verb": verb})
+        for verb in ("recover", "prune", "unlock", "restore", "expire-trash")
+    ]
     journal = ill.ours / "journal/20260101T000000-aaaaaa.ndjson"
     journal.write_text("\n".join([*lines, '{"type":"begin"}', ""]))
     answer = ill.maint("sweep")
-    assert ("Traceback" in answer.err, "defect" in answer.err, outside.read_bytes()) == (False, False, b"mine")
+    assert ("Traceback" in answer.err, "defect" in answer.err, outside.read_bytes()) == (
+        False,
+        False,
+        b"mine",
+    )
 
 
 def test_vanished_file_is_nothing_to_speak_of(ill: World) -> None:

@@ -112,7 +112,9 @@ def test_lines_come_in_the_documented_order(ill: World, arguments: tuple[str, ..
 
 def test_every_line_has_every_documented_field(ill: World) -> None:
     lines = ill.maint("sweep", "--json").lines
-    assert [(line["type"], FIELDS[line["type"]] - set(line)) for line in lines if FIELDS[line["type"]] - set(line)] == []
+    assert [
+        (line["type"], FIELDS[line["type"]] - set(line)) for line in lines if FIELDS[line["type"]] - set(line)
+    ] == []
     assert [store for store in lines[0]["stores"].values() if STORE - set(store)] == []
 
 
@@ -224,7 +226,10 @@ def test_explain_tells_every_verdict_and_the_next_change(ill: World) -> None:
     ill.rules("  - recover: {idle_for: 24h}\n  - prune: {older_than: 10d}\n")
     (line,) = ill.maint("explain", session_id(1), "--json").lines
     text = ill.maint("explain", session_id(1))
-    assert [(each["pass"], each["verdict"]) for each in line["verdicts"]] == [("recover", "no"), ("prune", "wait")]
+    assert [(each["pass"], each["verdict"]) for each in line["verdicts"]] == [
+        ("recover", "no"),
+        ("prune", "wait"),
+    ]
     assert line["next_due"] == pytest.approx(ill.now + 7 * DAY)
     assert "next change of verdict" in text.out
 
@@ -286,7 +291,20 @@ def test_demo_shows_before_and_after_and_leaves_nothing(ill: World) -> None:
 
 def test_without_a_verb_there_is_help_and_help_lists_the_verbs(ill: World) -> None:
     text = ill.maint("--help").out
-    verbs = "sweep plan apply status explain list show restore undo log policy demo".split()
+    verbs = [
+        "sweep",
+        "plan",
+        "apply",
+        "status",
+        "explain",
+        "list",
+        "show",
+        "restore",
+        "undo",
+        "log",
+        "policy",
+        "demo",
+    ]
     assert [verb for verb in verbs if f"  {verb} " not in text] == []
     assert ill.maint("--version").out.startswith("maint, version")
 
@@ -357,7 +375,17 @@ def test_store_that_cannot_be_read_is_74_and_named(ill: World) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("status",), ("list",), ("list", "--trashed"), ("log",), ("explain", "x"), ("show", "x"), ("undo", "x"), ("restore", "x"), ("plan",)],
+    [
+        ("status",),
+        ("list",),
+        ("list", "--trashed"),
+        ("log",),
+        ("explain", "x"),
+        ("show", "x"),
+        ("undo", "x"),
+        ("restore", "x"),
+        ("plan",),
+    ],
 )
 def test_store_that_is_not_there_is_74_for_every_verb(world: World, arguments: tuple[str, ...]) -> None:
     world.rules(rest=f"stores: {{gone: {{kind: rec, path: {world.folder}/nowhere}}}}\n")

@@ -89,7 +89,11 @@ def test_unfinished_plan_file_leaves_nothing_beside_it(ill: World) -> None:
 def test_policy_that_is_none_is_78(ill: World, text: bytes, told: str) -> None:
     ill.policy_file.write_bytes(text)
     answer = ill.maint("sweep")
-    assert (str(answer.code), "Traceback" in answer.err, "nothing was touched" in answer.err) == (told, False, True)
+    assert (str(answer.code), "Traceback" in answer.err, "nothing was touched" in answer.err) == (
+        told,
+        False,
+        True,
+    )
 
 
 def test_policy_that_is_a_link_to_nowhere_is_not_taken_for_none(ill: World) -> None:
@@ -183,7 +187,12 @@ def refused(world: World, lines: list[dict[str, Any]]) -> str:
 def test_file_that_is_no_plan_is_refused(world: World, content: bytes) -> None:
     (world.folder / "plan.ndjson").write_bytes(content)
     answer = world.maint("apply", "plan.ndjson")
-    assert (answer.code, "plan" in answer.err, "Traceback" in answer.err, len(answer.err) < 500) == (74, True, False, True)
+    assert (answer.code, "plan" in answer.err, "Traceback" in answer.err, len(answer.err) < 500) == (
+        74,
+        True,
+        False,
+        True,
+    )
 
 
 def test_plan_that_was_cut_short_is_refused(ill: World) -> None:
@@ -220,7 +229,9 @@ def test_path_that_leads_out_of_the_store_is_refused(ill: World, path: str) -> N
     refused(ill, lines)
 
 
-@pytest.mark.parametrize("path", ["../../etc/passwd", "/etc/passwd", ".maint/lock", ".maint/journal/x", ".maint/trash/x"])
+@pytest.mark.parametrize(
+    "path", ["../../etc/passwd", "/etc/passwd", ".maint/lock", ".maint/journal/x", ".maint/trash/x"]
+)
 def test_path_that_is_not_in_the_trash_cannot_be_ended(ill: World, path: str) -> None:
     lines = lines_of(ill)
     lines[1] |= {"verb": "expire-trash"}

@@ -42,7 +42,9 @@ def ill(world: World) -> World:
 def test_person_is_told_what_was_done(ill: World) -> None:
     code, text = at_terminal(ill, "sweep")
     assert code == 0
-    assert [part for part in ("recovered: 1", "empty ones moved to trash: 1", "3 sessions") if part not in text] == []
+    assert [
+        part for part in ("recovered: 1", "empty ones moved to trash: 1", "3 sessions") if part not in text
+    ] == []
 
 
 def test_person_is_told_of_a_problem_every_time(ill: World) -> None:
@@ -58,7 +60,9 @@ def test_person_is_told_that_there_is_no_store(tmp_path: Path) -> None:
 
 def test_person_is_told_who_holds_the_store_at_once(ill: World) -> None:
     holder = subprocess.Popen(
-        ["flock", str(ill.sessions), "sh", "-c", "echo; read line"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ["flock", str(ill.sessions), "sh", "-c", "echo; read line"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     assert holder.stdout is not None
     holder.stdout.readline()
@@ -125,7 +129,12 @@ def test_signal_ends_a_sweep_in_good_order(world: World, number: signal.Signals)
     process.send_signal(number)
     (answer,) = run_all([process])
     summary = answer.summary
-    assert (answer.code, summary["type"], summary["stopped"], answer.err) == (128 + number, "summary", True, "")
+    assert (answer.code, summary["type"], summary["stopped"], answer.err) == (
+        128 + number,
+        "summary",
+        True,
+        "",
+    )
     assert 0 < summary["done"]["recover"] < 600
     log = world.maint("log", summary["run"], "--json").lines
     assert (log[-1]["type"], log[-1]["stopped"], log[-1]["done"]) == ("end", True, summary["done"])
@@ -157,7 +166,9 @@ def test_signal_during_the_survey_changes_nothing(world: World) -> None:
 
 def test_signal_ends_the_wait_for_a_store(world: World) -> None:
     holder = subprocess.Popen(
-        ["flock", str(world.sessions), "sh", "-c", "echo; read line"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ["flock", str(world.sessions), "sh", "-c", "echo; read line"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     assert holder.stdout is not None
     holder.stdout.readline()

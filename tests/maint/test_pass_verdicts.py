@@ -355,23 +355,33 @@ def test_what_was_done_lately_spares_a_session() -> None:
 
 def test_crashes_of_one_second_get_names_one_second_apart() -> None:
     taken: set[str] = set()
+    moved: dict[str, float] = {}
     zone = rules().zone
     template = NameTemplate("recovered-%H%M%S")
-    names = [unique_name(template, 0.0, zone, taken) for _ in range(3)]
+    names = [unique_name(template, 0.0, zone, taken, moved) for _ in range(3)]
     assert names == ["recovered-000000", "recovered-000001", "recovered-000002"]
 
 
 def test_name_that_exists_is_not_given_again() -> None:
     zone = rules().zone
     template = NameTemplate("recovered-%H%M%S")
-    assert unique_name(template, 0.0, zone, {"recovered-000000"}) == "recovered-000001"
+    assert unique_name(template, 0.0, zone, {"recovered-000000"}, {}) == "recovered-000001"
+
+
+def test_ten_thousand_crashes_of_one_second_take_no_longer_than_of_many() -> None:
+    taken: set[str] = set()
+    moved: dict[str, float] = {}
+    zone = rules().zone
+    template = NameTemplate("recovered-%Y-%m-%d-%H%M%S")
+    names = {unique_name(template, NOW + n % 3, zone, taken, moved) for n in range(10_000)}
+    assert len(names) == 10_000  # which takes minutes if each one starts anew
 
 
 def compared(passes: str, *sessions: Session) -> dict[str, bool]:
     """Which of some sessions of one group go, by id."""
+    from maint.contract import Candidate
     from maint.judge import Comparison
     from maint.survey import key_of
-    from maint.contract import Candidate
 
     bound = judge(passes)
     step = bound.sessions[0]

@@ -33,7 +33,9 @@ def refusals(run: Run) -> str:
 
 
 def test_plan_is_the_same_whatever_the_listing_order(old: World) -> None:
-    old.policy = rules("  - prune: {older_than: 1d, keep: {last: 3}, where: {state: complete}}\n  - recover: {idle_for: 1d}\n")
+    old.policy = rules(
+        "  - prune: {older_than: 1d, keep: {last: 3}, where: {state: complete}}\n  - recover: {idle_for: 1d}\n"
+    )
     numbers = list(range(1, 21))
     files = [old.add("crashed" if n % 2 else "complete", n) for n in numbers]
     first = [(a.verb, a.session, a.name, a.reason) for a in actions(old.plan())]
@@ -60,7 +62,9 @@ def test_locks_come_after_all_sessions_and_in_the_order_of_their_owner(old: Worl
 
 
 @pytest.mark.parametrize(("kind", "after"), [("torn", True), ("bare", True), ("complete", False)])
-def test_lock_waits_for_the_session_it_points_at_if_that_one_is_due(old: World, kind: str, after: bool) -> None:
+def test_lock_waits_for_the_session_it_points_at_if_that_one_is_due(
+    old: World, kind: str, after: bool
+) -> None:
     old.add(kind, 1)
     old.lock(1)
     waits_for = {each.after for each in actions(old.plan()) if each.verb == "unlock"}

@@ -54,12 +54,21 @@ def test_journal_has_all_intents_then_begin_then_outcomes_then_the_end(ill: Worl
 def test_journal_says_who_did_it_and_by_which_policy(ill: World) -> None:
     head = lines_of(ill, ill.sweep().id)[0]
     assert isinstance(head, RunLine)
-    assert (head.command, head.store, head.pid, head.policy_sha256) == ("sweep", "rec", os.getpid(), ill.policy.sha256)
+    assert (head.command, head.store, head.pid, head.policy_sha256) == (
+        "sweep",
+        "rec",
+        os.getpid(),
+        ill.policy.sha256,
+    )
 
 
 def test_backups_and_trash_lie_where_the_journal_says(ill: World) -> None:
     run = ill.sweep().id
-    found = sorted(str(path.relative_to(ill.ours)) for top in ("trash", "backup") for path in (ill.ours / top).rglob("*.*"))
+    found = sorted(
+        str(path.relative_to(ill.ours))
+        for top in ("trash", "backup")
+        for path in (ill.ours / top).rglob("*.*")
+    )
     assert f"backup/{run}/sessions/{session_id(2)}.ndjson" in found
     assert f"trash/{run}/sessions/{session_id(3)}.ndjson" in found
     assert f"trash/{run}/state/recording.lock" in found
@@ -290,8 +299,15 @@ def test_restore_overwrites_nothing(ill: World, tmp_path: Path) -> None:
     made = ill.put(f"{session_id(3)}.ndjson", b"made again\n", 1)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / made.name).write_bytes(b"mine")
-    codes = [ill.maint("restore", session_id(3)).code, ill.maint("restore", session_id(3), "--to", "out").code]
-    assert (codes, made.read_bytes(), (tmp_path / "out" / made.name).read_bytes()) == ([1, 1], b"made again\n", b"mine")
+    codes = [
+        ill.maint("restore", session_id(3)).code,
+        ill.maint("restore", session_id(3), "--to", "out").code,
+    ]
+    assert (codes, made.read_bytes(), (tmp_path / "out" / made.name).read_bytes()) == (
+        [1, 1],
+        b"made again\n",
+        b"mine",
+    )
     assert made.name in ill.waiting()
 
 

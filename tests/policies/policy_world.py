@@ -20,8 +20,6 @@ from policies import (
 )
 from store.facts import Session, State
 
-# ruff: noqa: RUF009  option() is field() with a doc
-
 BERLIN = ZoneInfo("Europe/Berlin")
 UTC = ZoneInfo("UTC")
 

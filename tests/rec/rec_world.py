@@ -30,9 +30,10 @@ TORN = b'{"type":"command","index":2,"command":"make inst'
 
 
 class RecStore:
-    """A store of rec in a folder of its own, and what the layout makes of it at `NOW`."""
+    """A store of rec in a folder of its own, and what the layout makes of it at that moment."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, now: float = NOW) -> None:
+        self.now = now
         self.sessions = folder / "data/rec/sessions"
         self.state = folder / "state/rec"
         self.sessions.mkdir(parents=True)
@@ -50,7 +51,7 @@ class RecStore:
     def put(self, name: str, content: bytes, age: float = 2 * DAY, *, within: Path | None = None) -> Path:
         path = (within or self.sessions) / name
         path.write_bytes(content)
-        os.utime(path, (NOW - age, NOW - age))
+        os.utime(path, (self.now - age, self.now - age))
         return path
 
     def session(self, content: bytes, age: float = 2 * DAY, id_: str = ID) -> Path:
@@ -71,11 +72,11 @@ class RecStore:
         return self.put("recording.json", json.dumps(written, indent=2).encode(), age, within=self.state)
 
     def pending(self, age: float = 2 * DAY) -> Path:
-        waiting = {"command": "make install", "cwd": "/", "started_at": NOW - age}
+        waiting = {"command": "make install", "cwd": "/", "started_at": self.now - age}
         return self.put("pending.json", json.dumps(waiting).encode(), age, within=self.state)
 
     def listing(self, grace: float = GRACE, place: Place | None = None) -> Listing:
-        return LAYOUT.discover(place or self.place, Moment(NOW, grace))
+        return LAYOUT.discover(place or self.place, Moment(self.now, grace))
 
     def survey(self, grace: float = GRACE, place: Place | None = None) -> list[Session | Problem]:
         place = place or self.place
@@ -84,7 +85,9 @@ class RecStore:
 
     def facts(self, id_: str = ID, grace: float = GRACE, place: Place | None = None) -> Session:
         """The facts of the one session of this id."""
-        (found,) = [each for each in self.survey(grace, place) if isinstance(each, Session) and each.id == id_]
+        (found,) = [
+            each for each in self.survey(grace, place) if isinstance(each, Session) and each.id == id_
+        ]
         return found
 
     def problems(self) -> list[str]:
@@ -93,7 +96,9 @@ class RecStore:
         return [f"{each.path}: {each.text}" for each in found]
 
 
-def mended(path: Path, content: bytes, name: str | None = "recovered-x", changed: float = BEGAN + 999) -> bytes:
+def mended(
+    path: Path, content: bytes, name: str | None = "recovered-x", changed: float = BEGAN + 999
+) -> bytes:
     """The bytes that recovering makes of these; raises `Unmendable`."""
     path.write_bytes(content)
     fd = os.open(path, os.O_RDONLY)

@@ -106,7 +106,9 @@ def test_every_footer_status_of_rec_ends_a_session(store: RecStore, status: str)
         pytest.param(b'{"type":"note","text":"of a later rec"}\n', id="type of a later rec"),
         pytest.param(b'{"text":"of somebody else"}\n', id="no type"),
         pytest.param(changed(TWO, b'"index":1', b'"index":4294967296'), id="index beyond 32 bits"),
-        pytest.param(changed(TWO, b'"exit_code":0', b'"exit_code":2147483648'), id="exit code beyond 32 bits"),
+        pytest.param(
+            changed(TWO, b'"exit_code":0', b'"exit_code":2147483648'), id="exit code beyond 32 bits"
+        ),
         pytest.param(changed(TWO, b'"cwd":"/home/ana/app",', b""), id="command without folder"),
     ],
 )
@@ -190,7 +192,9 @@ def test_byte_order_mark_is_corrupt_as_it_is_to_rec(store: RecStore) -> None:
         (b'{"type":"header"}\n', "its first line is no header"),
     ],
 )
-def test_session_without_header_is_corrupt_and_says_what_it_has(store: RecStore, first: bytes, why: str) -> None:
+def test_session_without_header_is_corrupt_and_says_what_it_has(
+    store: RecStore, first: bytes, why: str
+) -> None:
     assert state_of(store, first + TWO + FOOT) == (State.CORRUPT, None)
     assert store.facts().evidence == why
 
@@ -202,7 +206,9 @@ def test_torn_header_is_corrupt(store: RecStore) -> None:
 def test_type_may_stand_anywhere(store: RecStore) -> None:
     def last(line: bytes) -> bytes:
         record = json.loads(line)
-        return json.dumps({**{k: v for k, v in record.items() if k != "type"}, "type": record["type"]}).encode()
+        return json.dumps(
+            {**{k: v for k, v in record.items() if k != "type"}, "type": record["type"]}
+        ).encode()
 
     assert state_of(store, b"\n".join(map(last, (HEAD, ONE, FOOT))) + b"\n") == (State.COMPLETE, False)
 
@@ -214,7 +220,9 @@ def test_unknown_fields_are_ignored(store: RecStore) -> None:
 
 
 def test_whole_seconds_without_a_point_are_times(store: RecStore) -> None:
-    content = header(ID, "deploy", int(BEGAN)) + command(0, "x", int(BEGAN) + 1, 1) + footer(int(BEGAN) + 3, 1)
+    content = (
+        header(ID, "deploy", int(BEGAN)) + command(0, "x", int(BEGAN) + 1, 1) + footer(int(BEGAN) + 3, 1)
+    )
     store.session(content)
     assert (store.facts().started_at, store.facts().ended_at) == (BEGAN, BEGAN + 3)
 
@@ -316,6 +324,8 @@ def test_header_larger_than_any_window_is_read(store: RecStore) -> None:
     assert (found.state, found.name, found.project, found.records) == (State.COMPLETE, "wide", "/w", 3)
     store.session(wide + footer(BEGAN + 90, 0))
     assert store.facts().empty is True
+    store.session(wide + b"x\r\n" + footer(BEGAN + 90, 0))
+    assert store.facts().empty is False
 
 
 def test_long_session_without_footer_is_not_empty_and_not_counted(store: RecStore) -> None:

@@ -30,9 +30,11 @@ from store.layout import Unmendable
 from store.layouts.rec import LAYOUT
 from store.layouts.rec.mend import RecMend
 from store.layouts.rec.records import decode, decode_header, is_foreign
-from store.layouts.rec.specimens import command, footer, header
+from store.layouts.rec.specimens import command, footer
 
-MARKED = HEAD.replace(b'"name":"deploy"', b'"name":"recovered-x"').replace(b'"started', b'"recovered":true,"started')
+MARKED = HEAD.replace(b'"name":"deploy"', b'"name":"recovered-x"').replace(
+    b'"started', b'"recovered":true,"started'
+)
 
 
 @pytest.fixture
@@ -125,7 +127,13 @@ def test_values_of_the_header_keep_their_bytes(path: Path) -> None:
         b'"id":"%s","name":"deploy","started_at":1770628443.5182730}\n'
     ) % (b"9" * 5000, ID.encode())
     told = mended(path, odd + ONE)
-    for value in (b'"zeros":1.50000', b'"exp":1E+2', b'"esc":"\\u00e9\\/"', b'"deep":[1 , 2]', b"1770628443.5182730"):
+    for value in (
+        b'"zeros":1.50000',
+        b'"exp":1E+2',
+        b'"esc":"\\u00e9\\/"',
+        b'"deep":[1 , 2]',
+        b"1770628443.5182730",
+    ):
         assert value in told
     assert b"9" * 5000 in told
 
@@ -228,7 +236,11 @@ def test_account_says_what_was_done(path: Path, content: bytes, told: str) -> No
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 seconds = st.floats(0, 4e9) | st.integers(0, 4_000_000_000)
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.floats(allow_nan=False, allow_infinity=False) | text,
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**30), 10**30)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | text,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
     max_leaves=5,
 )
@@ -340,7 +352,9 @@ def test_every_whole_record_survives_byte_for_byte_and_in_order(
 ) -> None:
     glue = [(line if whole is not False else line.rstrip()) + b"\n" for whole, line in body]
     result = mended(path, head + b"\n" + b"".join(glue) + tail, name)
-    kept = [line for line in [*(line[:-1] for line in glue), tail] if line.strip() and decode(line) is not None]
+    kept = [
+        line for line in [*(line[:-1] for line in glue), tail] if line.strip() and decode(line) is not None
+    ]
 
     lines = result.removesuffix(b"\n").split(b"\n")
     added = not kept or b'"footer"' not in kept[-1] or json.loads(kept[-1])["type"] != "footer"

@@ -61,7 +61,11 @@ def test_first_root_holds_the_sessions() -> None:
         (f"{DATA}/sessions/", {"XDG_STATE_HOME": "/s"}, "/s/rec"),
         ("/d/rec/sessions", {"XDG_DATA_HOME": "/d"}, STATE),
         ("/mnt/old/.local/share/rec/sessions", {"XDG_STATE_HOME": "/s"}, "/mnt/old/.local/state/rec"),
-        ("/Users/a/Library/Application Support/rec/sessions", {}, "/Users/a/Library/Application Support/rec/state"),
+        (
+            "/Users/a/Library/Application Support/rec/sessions",
+            {},
+            "/Users/a/Library/Application Support/rec/state",
+        ),
         ("/somewhere/sessions", {}, None),
     ],
 )
@@ -106,7 +110,15 @@ def test_sessions_are_listed_in_the_order_of_their_names(store: RecStore) -> Non
 
 @pytest.mark.parametrize(
     "name",
-    ["séance.ndjson", ".hidden.ndjson", ".ndjson", "a b.ndjson", "-r.ndjson", "\x1b[2J.ndjson", "x" * 200 + ".ndjson"],
+    [
+        "séance.ndjson",
+        ".hidden.ndjson",
+        ".ndjson",
+        "a b.ndjson",
+        "-r.ndjson",
+        "\x1b[2J.ndjson",
+        "x" * 200 + ".ndjson",
+    ],
 )
 def test_name_that_rec_would_not_write_is_reported_and_left_alone(store: RecStore, name: str) -> None:
     store.put(name, HEAD + ONE + FOOT)
@@ -121,7 +133,9 @@ def test_name_that_is_no_text_is_reported_and_left_alone(store: RecStore) -> Non
     assert store.problems() == [r"\xff\xfe.ndjson: its name cannot be one of rec's session files; left alone"]
 
 
-@pytest.mark.parametrize("name", [".maint", "notes.txt", f"{ID}.ndjson.zst", f"{ID}.NDJSON", ".write-test", "ndjson"])
+@pytest.mark.parametrize(
+    "name", [".maint", "notes.txt", f"{ID}.ndjson.zst", f"{ID}.NDJSON", ".write-test", "ndjson"]
+)
 def test_other_files_and_folders_are_passed_over_in_silence(store: RecStore, name: str) -> None:
     store.put(name, b"x")
     assert (store.survey(), store.problems(), leftovers(store)) == ([], [], {})

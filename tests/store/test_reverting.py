@@ -393,6 +393,19 @@ def test_writer_who_waits_for_the_session_gets_it_back(
     assert session.stat().st_nlink == 1
 
 
+def test_writer_who_comes_just_after_the_exchange_waits_until_it_is_certain(
+    roots: RootFds, session: Path, left: Fingerprint, rel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def want() -> None:
+        with pytest.raises(BlockingIOError):
+            os.open(session, os.O_WRONLY | os.O_NONBLOCK)
+
+    acting(monkeypatch, after=want)
+    revert(roots, rel, left, UNDO)
+    append(session)
+    assert session.read_text() == OLD + "late\n"
+
+
 def test_late_line_without_leases_brings_the_session_back(
     roots: RootFds, path: Path, session: Path, left: Fingerprint, rel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

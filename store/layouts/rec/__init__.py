@@ -55,14 +55,16 @@ class RecLayout(Layout):
         try:
             names = os.listdir(folder)
             is_entry = ENTRY.fullmatch
-            entries = [name for name in names if is_entry(name)]
+            entries: list[str] = []
+            others: list[str] = []
+            for name in names:
+                (entries if is_entry(name) else others).append(name)
             leftovers: list[Leftover] = []
             problems: list[Problem] = []
-            for name in names if len(entries) < len(names) else ():
+            for name in others:
                 if name.endswith(SUFFIX):
-                    if not is_entry(name):
-                        text = "its name cannot be one of rec's session files; left alone"
-                        problems.append(Problem(place.name, printable(name), text))
+                    text = "its name cannot be one of rec's session files; left alone"
+                    problems.append(Problem(place.name, printable(name), text))
                 elif (match := _LEFTOVER.fullmatch(name)) is not None:
                     match _leftover(place, folder, name, match[1], match[2]):
                         case Problem() as problem:

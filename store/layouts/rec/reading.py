@@ -19,10 +19,13 @@ from store.layouts.rec.records import (
     Command,
     Footer,
     Header,
+    as_header,
+    as_record,
     decode,
     decode_header,
     is_foreign,
     is_leaked_stop,
+    type_error,
 )
 from store.leases import Lease
 from store.names import printable
@@ -33,8 +36,9 @@ ENTRY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\.ndjson", re.ASCII)
 """Names that may be a session: rec writes UUIDs, people and imports write other plain words."""
 
 
-FEW = 4
-"""Lines between header and footer up to which it is worth looking whether they are blank."""
+# An enum's member costs eight times as much to look up on its class, and every session meets several.
+_LIVE, _COMPLETE, _RECOVERED = State.LIVE, State.COMPLETE, State.RECOVERED
+_CRASHED, _CORRUPT, _UNKNOWN = State.CRASHED, State.CORRUPT, State.UNKNOWN
 
 
 class Ends(msgspec.Struct, gc=False):
@@ -79,7 +83,7 @@ def read_sessions(place: Place, recorder: Recorder, entries: list[str]) -> Itera
                     continue
                 ends = read_ends(edges.read_edges(fd, found.st_size))
                 last_changed = found.st_mtime
-                if ends.state is not State.COMPLETE or ends.header.id != entry[:-SUFFIX_LENGTH]:  # type: ignore[union-attr]
+                if ends.state is not _COMPLETE or ends.header.id != entry[:-SUFFIX_LENGTH]:  # type: ignore[union-attr]
                     last_changed = _judge(recorder, entry, fd, ends, last_changed)
                 yield _session(place, entry, ends, found, last_changed)
             except OSError as error:
@@ -133,22 +137,22 @@ def _judge(recorder: Recorder, entry: str, fd: int, ends: Ends, last_changed: fl
             last_changed = max(last_changed, recorder.silent_since)
             _judge_recording(recorder, ends, last_changed)
     elif header.id != entry[:-SUFFIX_LENGTH]:
-        ends.state = State.UNKNOWN
+        ends.state = _UNKNOWN
         ends.evidence = f"its header names another session, {printable(header.id):.60}"
-    elif ends.state is not State.UNKNOWN and ends.footer is None and recorder.points_at(entry, header):
+    elif ends.state is not _UNKNOWN and ends.footer is None and recorder.points_at(entry, header):
         last_changed = max(last_changed, recorder.silent_since)
         _judge_recording(recorder, ends, last_changed)
-    if ends.state is State.CRASHED and leases.probe(fd) is Lease.BUSY:
-        ends.state, ends.evidence = State.LIVE, "a process has it open for writing"
+    if ends.state is _CRASHED and leases.probe(fd) is Lease.BUSY:
+        ends.state, ends.evidence = _LIVE, "a process has it open for writing"
     return last_changed
 
 
 def _judge_recording(recorder: Recorder, ends: Ends, last_changed: float) -> None:
     """A session without footer that the recorder's state points at: still recorded, or crashed?"""
     if recorder.owner is not Owner.GONE and recorder.evidence:
-        ends.state, ends.evidence = State.LIVE, f"its recorder holds on: {recorder.evidence}"
+        ends.state, ends.evidence = _LIVE, f"its recorder holds on: {recorder.evidence}"
     elif last_changed > recorder.live_after:
-        ends.state, ends.evidence = State.LIVE, "it is being recorded, and was active lately"
+        ends.state, ends.evidence = _LIVE, "it is being recorded, and was active lately"
     else:
         ends.evidence = f"{ends.evidence}; still marked as being recorded, but silent ({recorder.evidence})"
 
@@ -162,10 +166,14 @@ def read_ends(ends: Edges) -> Ends:
     size, first, last_line, last_end, torn, whole, too_long, tail = ends
     if first is None:
         return _without_line(ends)
-    header = decode_header(first)
-    if header is None:
-        return Ends(None, State.CORRUPT, _why_headerless(first))
-    last = decode(last_line) if last_line is not None else None
+    try:
+        header = as_header(first)
+    except type_error:
+        return Ends(None, _CORRUPT, _why_headerless(first))
+    try:
+        last = as_record(last_line) if last_line is not None else None
+    except type_error:
+        last = None
     whole_tail = False
     if tail is not None and (untied := decode(tail)) is not None:
         last_line, torn, whole_tail, last = tail, 0, True, untied
@@ -173,7 +181,14 @@ def read_ends(ends: Edges) -> Ends:
     command = last if type(last) is Command else None
     records: int | None
     empty: bool | None
-    if whole is not None:
+    if (
+        footer is not None
+        and footer.command_count > 1
+        and (whole is None or whole.count(b"\n", 0, last_end) == footer.command_count + 2)
+    ):
+        # More than the one command that rec leaks, and as many lines as its own count tells, where that can be seen.
+        records, empty = footer.command_count + 2, False
+    elif whole is not None:
         records, empty = _count(whole, last_end, header, has_footer=footer is not None, tail=whole_tail)
     elif footer is not None:
         # Only when nothing fits between header and footer is it sure to be empty: their newlines, of either kind.
@@ -183,23 +198,23 @@ def read_ends(ends: Edges) -> Ends:
         records, empty = None, None if command is None else False
     if footer is not None and not torn and header.version <= KNOWN_VERSION and not header.recovered:
         # Nearly all sessions end here.
-        return Ends(header, State.COMPLETE, "it has a footer", footer, None, records, empty)
-    state = State.CRASHED
+        return Ends(header, _COMPLETE, "it has a footer", footer, None, records, empty)
+    state = _CRASHED
     if header.version > KNOWN_VERSION:
         state, evidence = (
-            State.UNKNOWN,
+            _UNKNOWN,
             f"its header has version {header.version}; known is up to {KNOWN_VERSION}",
         )
     elif too_long:
-        state, evidence = State.UNKNOWN, "its last line is too long to be read"
+        state, evidence = _UNKNOWN, "its last line is too long to be read"
     elif torn:
         evidence = f"it ends in {torn} bytes that are no complete record"
         if tail is not None:
             empty = False  # half a command was somebody's command, too
     elif footer is None and last is None and last_line is not None and is_foreign(last_line):
-        state, evidence = State.UNKNOWN, "its last record is none of rec's"
+        state, evidence = _UNKNOWN, "its last record is none of rec's"
     elif header.recovered:
-        state, evidence = State.RECOVERED, "its header says that it was recovered"
+        state, evidence = _RECOVERED, "its header says that it was recovered"
     elif last is None:
         evidence = "its last line is no record"
     else:
@@ -210,13 +225,13 @@ def read_ends(ends: Edges) -> Ends:
 def _without_line(ends: Edges) -> Ends:
     """A file in which no line ends: nothing at all, a header whose newline is missing, or a torn one."""
     if ends.whole is not None and not ends.whole.strip():
-        return Ends(None, State.CRASHED, "it holds no record at all", records=0, empty=True)
+        return Ends(None, _CRASHED, "it holds no record at all", records=0, empty=True)
     header = decode_header(ends.tail) if ends.tail is not None else None
     if header is not None:
-        return Ends(header, State.CRASHED, "it has no footer", records=1, empty=True)
+        return Ends(header, _CRASHED, "it has no footer", records=1, empty=True)
     if ends.too_long:
-        return Ends(None, State.UNKNOWN, "its first line is too long to be read")
-    return Ends(None, State.CORRUPT, "it holds no complete record")
+        return Ends(None, _UNKNOWN, "its first line is too long to be read")
+    return Ends(None, _CORRUPT, "it holds no complete record")
 
 
 def _why_headerless(first: bytes) -> str:
@@ -233,12 +248,7 @@ def _count(whole: bytes, end: int, header: Header, *, has_footer: bool, tail: bo
     """How many records a session has that was read whole, and whether none of them is a command of a person.
 
     ``end`` is behind the last newline, ``tail`` says that a record without one follows.
-    Blank lines are told from records where there are few lines, and count as records among many.
     """
-    records = whole.count(b"\n", 0, end) + tail
-    between = records - 1 - has_footer
-    if between > FEW:
-        return records, False
     lines = [line for line in (whole if tail else whole[:end]).split(b"\n") if line.strip()]
     between = len(lines) - 1 - has_footer
     if between != 1:

@@ -58,8 +58,14 @@ class Footer(msgspec.Struct, tag_field="type", tag="footer", gc=False):
 
 type_error = (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError)
 
-_header = msgspec.json.Decoder(Header).decode
-_record: Callable[[bytes], Header | Command | Footer] = msgspec.json.Decoder(Header | Command | Footer).decode
+as_header: Callable[[bytes], Header] = msgspec.json.Decoder(Header).decode
+"""The header on a line; raises one of `type_error` when the line is none. For those who read very many."""
+
+as_record: Callable[[bytes], Header | Command | Footer] = msgspec.json.Decoder(
+    Header | Command | Footer
+).decode
+"""The record on a line; raises one of `type_error` when rec could not read it either."""
+
 _anything = msgspec.json.Decoder().decode
 _START = re.compile(rb'\{"type":"')
 
@@ -67,7 +73,7 @@ _START = re.compile(rb'\{"type":"')
 def decode_header(line: bytes) -> Header | None:
     """The header on this line, or ``None`` when the line is no header."""
     try:
-        return _header(line)
+        return as_header(line)
     except type_error:
         return None
 
@@ -75,7 +81,7 @@ def decode_header(line: bytes) -> Header | None:
 def decode(line: bytes) -> Header | Command | Footer | None:
     """The record on this line, or ``None`` when rec could not read it either."""
     try:
-        return _record(line)
+        return as_record(line)
     except type_error:
         return None
 

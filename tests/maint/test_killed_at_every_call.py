@@ -1,0 +1,202 @@
+"""A run killed at each of its calls that change a store: after one more sweep nothing is lost, and nothing is stuck.
+
+The program is forked, not started, and `strace` attaches to it while it is stopped, so that a point costs some
+tens of milliseconds. Each point is one kind of call and its number: the call is not carried out any more.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+from maint_world import World, commands_in, session_id
+
+from maint import interface
+from maint.cli import main
+
+CALLS = [
+    "openat",
+    "mkdirat",
+    "renameat2",
+    "renameat",
+    "rename",
+    "linkat",
+    "link",
+    "symlinkat",
+    "unlinkat",
+    "unlink",
+    "rmdir",
+    "write",
+    "pwrite64",
+    "writev",
+    "ftruncate",
+    "fallocate",
+    "fsync",
+    "fdatasync",
+    "syncfs",
+    "fchmod",
+    "fchmodat",
+    "fchown",
+    "utimensat",
+    "setxattr",
+    "fsetxattr",
+]
+OPENS = "openat"
+SURVIVED = "it ended before that call"
+STEP = int(os.environ.get("MAINT_KILL_EVERY", "4"))
+"""Of so many points one is tried; 1 tries all of them."""
+
+
+def traced(world: World, arguments: list[str], strace: list[str]) -> int:
+    """Run the program under strace; its wait status."""
+    child = os.fork()
+    if child == 0:
+        _program(world, arguments)
+    os.waitpid(child, os.WUNTRACED)
+    tracer = subprocess.Popen(
+        ["strace", "-p", str(child), *strace],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    assert tracer.stderr is not None
+    attached = tracer.stderr.readline()
+    if b"attached" not in attached:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        tracer.communicate()
+        pytest.skip(f"strace cannot attach here: {attached.decode().strip()}")
+    os.kill(child, signal.SIGCONT)
+    _, status = os.waitpid(child, 0)
+    tracer.communicate()
+    return status
+
+
+def _program(world: World, arguments: list[str]) -> NoReturn:
+    null = os.open(os.devnull, os.O_RDWR)
+    for number in range(3):
+        os.dup2(null, number)
+    os.environ.update(world.env)
+    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")
+    sys.argv = ["maint", *arguments]
+    os.kill(os.getpid(), signal.SIGSTOP)
+    code = 70
+    try:
+        main()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 0
+    finally:
+        os._exit(code)
+
+
+def counted(world: World, arguments: list[str], folder: Path) -> Counter[str]:
+    """How often a run makes each of the calls."""
+    log = folder / "calls"
+    assert traced(world, arguments, ["-o", str(log), "-e", f"trace={','.join(CALLS)}"]) == 0
+    return Counter(line.partition("(")[0] for line in log.read_text().splitlines() if "(" in line)
+
+
+def a_store(folder: Path) -> World:
+    """Something for every pass."""
+    world = World(folder)
+    world.add("complete", 1)
+    world.add("torn", 2)
+    world.add("empty", 3)
+    world.put(f"{session_id(9)}.ndjson.tmp", b"half", 5)
+    world.lock(2)
+    return world
+
+
+def swept(folder: Path) -> World:
+    world = a_store(folder)
+    assert world.maint("sweep").code == 0
+    return world
+
+
+def restored(world: World) -> list[str]:
+    return ["restore", session_id(3)]
+
+
+def undone(world: World) -> list[str]:
+    return ["undo", world.journals()[0]]
+
+
+STORIES = {
+    "sweep": (a_store, lambda _: ["sweep", "--jobs", "1"]),
+    "undo": (swept, undone),
+    "restore": (swept, restored),
+}
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="there is no strace to kill it with")
+@pytest.mark.parametrize("story", STORIES)
+def test_killed_at_any_call_a_run_loses_nothing(story: str, tmp_path: Path) -> None:
+    build, arguments = STORIES[story]
+    world = build(tmp_path / "counted")
+    counts = counted(world, arguments(world), tmp_path)
+    points = [(call, number) for call in sorted(counts) for number in range(1, counts[call] + 1)]
+    # Most opens are for reading, and killing there is like killing at the next change.
+    points = [point for at, point in enumerate(points) if at % (4 * STEP if point[0] == OPENS else STEP) == 0]
+    told: Counter[str | None] = Counter()
+    for call, number in points:
+        world = build(tmp_path / f"{call}-{number}")
+        why = killed_at(world, arguments(world), call, number)
+        told[why if why in {None, SURVIVED} else f"{call} {number}: {why}"] += 1
+        shutil.rmtree(world.folder)
+    survived = told.pop(SURVIVED, 0)  # some calls are only made the first time, or only sometimes
+    assert (set(told), survived <= len(points) // 10, told[None] > 10) == ({None}, True, True)
+
+
+def killed_at(world: World, arguments: list[str], call: str, number: int) -> str | None:
+    """What is wrong after a run that was killed there, and one more sweep; ``None`` if nothing is."""
+    treasure = all_treasure(world)
+    quiet = ["-o", os.devnull, "-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={number}"]
+    status = traced(world, arguments, quiet)
+    if not os.WIFSIGNALED(status):
+        return SURVIVED if status == 0 else f"it ended with {os.waitstatus_to_exitcode(status)}"
+    if lost := world.lost(treasure):
+        return f"lost at once: {lost}"
+    after = world.maint("sweep")
+    if after.code or after.out or after.err:
+        return f"the next sweep: {after}"
+    if lost := world.lost(treasure):
+        return f"lost after the next sweep: {lost}"
+    if world.waiting("tmp"):
+        return f"left over: {world.waiting('tmp')}"
+    again = world.maint("sweep", "--json")
+    if again.code or again.summary["done"]:
+        return f"the sweep after the next: {again}"
+    if not world.is_free():
+        return "the store is still locked"
+    return None
+
+
+def all_treasure(world: World) -> dict[str, list[bytes]]:
+    """What is recorded in the store, and in its trash and backups."""
+    found = world.treasure()
+    for path in (world.sessions / ".maint").rglob("*.ndjson"):
+        if path.parent.name != "journal":
+            found.setdefault(path.name, []).extend(commands_in(path))
+    return found
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="there is no strace to kill it with")
+def test_harness_finds_a_planted_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = a_store(tmp_path / "planted")
+    path = world.sessions / f"{session_id(1)}.ndjson"
+    real = interface.sweep
+
+    def careless(*given: Any, **named: Any) -> Any:
+        """Write a session anew in its place, as one does who has not thought of power cuts."""
+        data = path.read_bytes()
+        with path.open("wb", buffering=0) as file:
+            file.write(data)
+        return real(*given, **named)
+
+    monkeypatch.setattr(interface, "sweep", careless)
+    assert killed_at(world, ["sweep"], "write", 1) == f"lost at once: {[path.name]}"

@@ -29,7 +29,7 @@ from store import durable, names, trash
 from store.facts import Place, Problem
 from store.locks import Holder, StoreLock, holder
 from store.names import new_run_id
-from store.opening import RootFds
+from store.roots import RootFds
 
 BATCH = 128
 """Actions a task: few enough that a stop is prompt, enough that sending them costs nothing."""
@@ -376,7 +376,7 @@ def _journalled(
                     run.summary.problems.append(Problem(store.place.name, outcome.path, text))
                 listener.outcome(outcome)
         if planned.planned:
-            sync_roots(store.roots)
+            sync_roots(store.roots, run.id)
         book.end(
             EndLine(
                 done={str(verb): count for verb, count in summary.done.items()},

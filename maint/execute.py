@@ -8,12 +8,13 @@ Whoever asks again for an action that an earlier, killed attempt of the same run
 import errno
 import os
 import time
+from contextlib import suppress
 from typing import assert_never
 
 import msgspec
 
 from maint.actions import Action, Outcome, Result, Verb, outcome_of
-from store import change, durable, locks, names, opening
+from store import change, durable, locks, looking, names, opening
 from store.change import Skip, Stranded
 from store.durable import Poisoned
 from store.facts import Place
@@ -126,7 +127,13 @@ class Hands:
         (member,) = action.members
         kept = names.parse_trash_path(member.path)
         if kept is not None:
-            change.put_back(self.roots, kept.run, kept.root, kept.path)
+            try:
+                change.put_back(self.roots, kept.run, kept.root, kept.path)
+            except Skip:
+                # A killed attempt may have done it.
+                found = looking.stat_below(self.roots[kept.root], kept.path)
+                if found is None or not opening.fingerprint(found).same_content(member.fingerprint):
+                    raise
         else:
             left = action.guard.fingerprint if action.guard is not None else None
             revert(self.roots, member.path, left, self._run, old=member.fingerprint)
@@ -155,20 +162,21 @@ def _can_be_opened(path: str) -> bool:
     return True
 
 
-def sync_roots(roots: RootFds) -> None:
-    """Make the moves of a run durable: the folders they left, and the trash they went to."""
+def sync_roots(roots: RootFds, run: str) -> None:
+    """Make the moves of a run durable: what came into its trash first, then what left the store's own folders.
+
+    Our folders were made durable in their parents when they were made.
+    """
     for label in roots.labels:
-        durable.sync_folder(roots[label], label)
-    for label in dict.fromkeys(roots.home(label) for label in roots.labels):
-        for top in (names.TRASH, names.BACKUP):
+        trash = names.trash_path(run, label, "name").rpartition("/")[0]
+        with suppress(FileNotFoundError):
+            folder = opening.open_below(roots[roots.home(label)], trash, opening.FOLDER_FLAGS)
             try:
-                folder = opening.open_below(roots[label], top, opening.FOLDER_FLAGS)
-            except FileNotFoundError:
-                continue
-            try:
-                durable.sync_folder(folder, top)
+                durable.sync_folder(folder, trash)
             finally:
                 os.close(folder)
+    for label in roots.labels:
+        durable.sync_folder(roots[label], label)
 
 
 def describe(error: OSError) -> str:

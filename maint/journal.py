@@ -18,7 +18,7 @@ from maint.actions import Action, Outcome, Result, Verb
 from policies import Policy
 from store import durable, names, opening
 from store.facts import Place
-from store.opening import RootFds
+from store.roots import RootFds, make_folders
 
 _BATCH = 4096
 _APPEND = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -99,7 +99,7 @@ class Journal:
     def start(cls, roots: RootFds, head: RunLine, intents: Iterable[bytes]) -> "Journal":
         """Write the run and what it intends; durable on return."""
         path = names.journal_path(head.run)
-        folder = opening.make_folders(roots[roots.first], names.JOURNAL)
+        folder = make_folders(roots[roots.first], names.JOURNAL)
         try:
             fd = durable.create(folder, path.rpartition("/")[2])
             try:

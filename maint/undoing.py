@@ -12,7 +12,7 @@ from maint.actions import TO_TRASH, Action, Outcome, Result, Verb
 from store import trash
 from store.facts import Member, Place
 from store.layout import known_layouts
-from store.opening import RootFds
+from store.roots import RootFds
 from store.trash import Trashed
 
 

@@ -7,6 +7,7 @@ need no quoting in a shell or a file name.
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -78,4 +79,10 @@ class NameTemplate:
             moment = datetime.fromtimestamp(when, zone)
         except (OverflowError, OSError) as error:
             raise ValueError(f"no date for the time {when!r}") from error
-        return re.sub("%.", lambda directive: _DIRECTIVES[directive[0]].format(moment), self.text)
+        return _format_of(self.text).format(moment)
+
+
+@cache
+def _format_of(template: str) -> str:
+    """The template as Python formats a moment; a sweep may name thousands of sessions."""
+    return re.sub("%.", lambda directive: _DIRECTIVES[directive[0]], template)

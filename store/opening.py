@@ -13,7 +13,7 @@ Not guarded: what is done with a descriptor once it is open, and a user who move
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from store import names
 from store.facts import Fingerprint
@@ -124,12 +124,3 @@ def components(relative: str) -> list[str]:
     if "\0" in relative or not _NOT_NAMES.isdisjoint(found):
         raise ValueError(f"not a path below a root: {names.printable(relative)!r}")
     return found
-
-
-def __getattr__(name: str) -> Any:
-    """Names that have moved to `store.roots`, for importers that have not followed yet; to be removed with them."""
-    if name in {"RootFds", "make_folders"}:
-        from store import roots  # noqa: PLC0415  that module is made of this one
-
-        return getattr(roots, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

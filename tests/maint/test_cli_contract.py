@@ -5,11 +5,11 @@ import os
 from pathlib import Path
 
 import pytest
-from maint_world import DAY, World, ids, session_id
+from maint_world import DAY, World, ids
 
-from store.layouts.rec.specimens import command
+from store.layouts.rec.specimens import command, session_id
 from store.locks import StoreLock
-from store.opening import RootFds
+from store.roots import RootFds
 
 PLAN = {"type", "run", "at", "policy", "policy_sha256", "stores"}
 STORE = {"kind", "path", "sessions", "bytes"}

@@ -156,7 +156,13 @@ class World:
         )
 
     def sweep(self, **more: Any) -> Run:
-        given = {"now": self.now, "jobs": 1, "expire": True, "wait": 0.0, "listener": Listener()}
+        given: dict[str, Any] = {
+            "now": self.now,
+            "jobs": 1,
+            "expire": True,
+            "wait": 0.0,
+            "listener": Listener(),
+        }
         return engine.sweep(self.policy, [self.place], **(given | more))
 
     def undo(self, run: str) -> tuple[Run, list[str]]:
@@ -191,7 +197,7 @@ class World:
         return self._popen([PROGRAM, *arguments], **more)
 
     def _popen(self, command: list[str], **more: Any) -> subprocess.Popen[bytes]:
-        given = {
+        given: dict[str, Any] = {
             "stdin": subprocess.DEVNULL,
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
@@ -342,7 +348,7 @@ def _become(
         main()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:
+    except BaseException:  # noqa: BLE001  whatever it was, it is shown
         traceback.print_exc()
     finally:
         sys.stderr.flush()

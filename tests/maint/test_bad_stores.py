@@ -9,7 +9,9 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from maint_world import DAY, World, session_id
+from maint_world import DAY, World
+
+from store.layouts.rec.specimens import session_id
 
 NOBODY = 65534
 RECORDER = ("pending.json", "recording.json", "recording.lock")

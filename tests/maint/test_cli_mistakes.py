@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from maint_world import World, session_id
+from maint_world import World
+
+from store.layouts.rec.specimens import session_id
 
 
 @pytest.fixture

@@ -9,7 +9,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from maint_world import World, run_all, session_id
+from maint_world import World, run_all
+
+from store.layouts.rec.specimens import session_id
 
 
 def at_terminal(world: World, *arguments: str, shell: bool = False, **env: str) -> tuple[int, str]:

@@ -199,7 +199,7 @@ def test_specimens_meet_the_fate_that_they_claim(layout: Layout, tmp_path: Path,
     assert run.plan is not None
     planned = {str(action.path): str(action.verb) for action in run.plan.stores[0].actions()}
     for specimen in specimens:
-        for (root, path), _ in specimen.files.items():
+        for root, path in specimen.files:
             verb = planned.get(f"{place.roots[root]}/{path}")
             if specimen.id is None or layout.session_of(root, path) == specimen.id:
                 assert verb == specimen.fate, specimen.title

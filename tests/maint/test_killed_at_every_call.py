@@ -10,14 +10,16 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from maint_world import World, commands_in, session_id
+from maint_world import World, commands_in
 
 from maint import interface
 from maint.cli import main
+from store.layouts.rec.specimens import session_id
 
 CALLS = [
     "openat",
@@ -126,7 +128,7 @@ def undone(world: World) -> list[str]:
     return ["undo", world.journals()[0]]
 
 
-STORIES = {
+STORIES: dict[str, tuple[Callable[[Path], World], Callable[[World], list[str]]]] = {
     "sweep": (a_store, lambda _: ["sweep", "--jobs", "1"]),
     "undo": (swept, undone),
     "restore": (swept, restored),

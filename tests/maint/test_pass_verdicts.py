@@ -6,8 +6,9 @@ import pytest
 from maint_world import DAY, NOW, rules
 
 from maint.actions import Verb
-from maint.contract import known_passes
-from maint.judge import Claim, Judge, Protected, unique_name
+from maint.contract import Candidate, known_passes
+from maint.judge import Claim, Comparison, Judge, Protected, unique_name
+from maint.survey import key_of
 from maint.verdicts import Act, Compare, Kept, No, Verdict, Wait
 from policies import NameTemplate
 from store.facts import Leftover, Lock, Owner, Session, State
@@ -379,10 +380,6 @@ def test_ten_thousand_crashes_of_one_second_take_no_longer_than_of_many() -> Non
 
 def compared(passes: str, *sessions: Session) -> dict[str, bool]:
     """Which of some sessions of one group go, by id."""
-    from maint.contract import Candidate
-    from maint.judge import Comparison
-    from maint.survey import key_of
-
     bound = judge(passes)
     step = bound.sessions[0]
     comparison = Comparison()
@@ -461,8 +458,6 @@ def test_equal_times_are_told_apart_by_id_and_not_by_order() -> None:
 def test_kept_session_is_told_why() -> None:
     found = known_passes()["prune"]
     bound = judge("  - prune: {older_than: 7d, keep: {last: 1}}\n")
-    from maint.contract import Candidate
-
     row = Candidate("rec/s1", NOW - 10 * DAY, 1, True, None, ())
     told = found.compare(bound.sessions[0].options, bound.setting, [row])["rec/s1"]
     assert isinstance(told, Kept)

@@ -4,7 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
-from maint_world import DAY, NOW, World, content, ids, rules, session_id, verbs
+from maint_world import DAY, NOW, World, content, ids, rules, verbs
 
 from maint import interface, selection
 from maint.actions import Action
@@ -12,6 +12,7 @@ from maint.engine import Run
 from maint.journal import timestamp
 from store import names
 from store.facts import Place
+from store.layouts.rec.specimens import session_id
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from maint_world import DAY, World, content, ids, session_id
+from maint_world import DAY, World, content, ids
 
 from maint import journal
 from maint.actions import Action, Outcome
@@ -14,6 +14,7 @@ from maint.engine import Run
 from maint.execute import open_roots
 from maint.journal import BeginLine, EndLine, RunLine
 from store import names
+from store.layouts.rec.specimens import session_id
 
 
 @pytest.fixture

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from maint_world import Answer, World, run_all, session_id
+from maint_world import Answer, World, run_all
 
 from maint.workers import Crew, Died
+from store.layouts.rec.specimens import session_id
 
 
 def filled(world: World, count: int) -> World:

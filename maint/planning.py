@@ -180,6 +180,8 @@ def make_plan(
             if told is not None and isinstance(told[1], Act):
                 store.add(action_for_other(store.place, leftover, told[0].options.pass_name, told[1], None))
         for lock in sorted(listing.locks, key=lambda lock: (lock.order, lock.id)):
+            if lock.session in found.living:
+                continue  # whatever became of the owner, somebody goes on with what he began
             told = judge.other(judge.locks, lock)
             if told is not None and isinstance(told[1], Act):
                 after = lock.session if lock.session in found.claimed else None

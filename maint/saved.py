@@ -61,9 +61,10 @@ class SavedPlan:
 
     def actions(self, store: str) -> Iterator[Action]:
         """The actions on one store, in order, read again from the file."""
-        for line in _lines(self.path):
-            record = _decode_line(self.path, *line)
+        for number, line in _lines(self.path):
+            record = _decode_line(self.path, number, line)
             if isinstance(record, Action) and record.store == store:
+                _check_action(self.path, number, record, self.head)  # the file may be another one by now
                 yield record
 
 

@@ -21,6 +21,9 @@ from store.facts import Place
 from store.layout import known_layouts
 from store.names import printable
 
+POLICY_LIMIT = 16 << 20
+"""Bytes of a policy that are read: far more than may be in one, and fewer than a device without an end has."""
+
 DEFAULT_SOURCE = "<default policy>"
 
 
@@ -62,7 +65,7 @@ def read_policy(path: str | None = None) -> tuple[bytes, str]:
         if not os.path.lexists(path):  # a link that leads nowhere is no wish for another policy
             return default_policy_text().encode(), DEFAULT_SOURCE
     with open(path, "rb") as file:
-        return file.read(), printable(path)
+        return file.read(POLICY_LIMIT), printable(path)
 
 
 def pass_options() -> Mapping[str, type[PassOptions]]:

@@ -14,7 +14,7 @@ import msgspec
 
 from maint.actions import Verb
 from maint.contract import Candidate
-from maint.judge import Claim, Judge, action_for
+from maint.judge import PROTECTED_STATES, Claim, Judge, action_for
 from maint.tally import Tally
 from maint.verdicts import Act, Compare
 from maint.workers import Crew, Died
@@ -60,6 +60,7 @@ class Found(msgspec.Struct):
     rows: list[tuple[int, tuple[str, ...], Candidate]] = msgspec.field(default_factory=list)
     taken: list[str] = msgspec.field(default_factory=list)
     claimed: list[str] = msgspec.field(default_factory=list)
+    living: list[str] = msgspec.field(default_factory=list)
     problems: list[Problem] = msgspec.field(default_factory=list)
 
 
@@ -67,14 +68,16 @@ class Found(msgspec.Struct):
 class StoreSurvey:
     """What is known of one store when all of it has been read.
 
-    ``taken`` are the names that recovering must not give again, ``claimed`` the sessions that locks point at and
-    that a pass has claimed.
+    ``taken`` are the names that recovering must not give again.
+    Of the sessions that locks point at, ``claimed`` are those that a pass has claimed, and ``living`` those that
+    live or that nobody understands.
     """
 
     tally: Tally = field(default_factory=Tally)
     rows: list[tuple[int, tuple[str, ...], Candidate]] = field(default_factory=list)
     taken: set[str] = field(default_factory=set)
     claimed: set[str] = field(default_factory=set)
+    living: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
     complete: bool = True
 
@@ -117,6 +120,8 @@ class Reader:
                 found.problems.append(Problem(session.store, printable(session.path), text))
             if protection(session) is not None:
                 found.tally.future += judge.is_from_future(session)
+                if session.id in self._pointed and state in PROTECTED_STATES:
+                    found.living.append(session.id)
                 if compares:
                     self._enter(session, found, None, protected=True)
                 continue
@@ -200,6 +205,7 @@ def survey(
         result.rows += answer.rows
         result.taken.update(answer.taken)
         result.claimed.update(answer.claimed)
+        result.living.update(answer.living)
         result.problems += answer.problems
         for draft in answer.drafts:
             write_draft(spool, draft)

@@ -104,13 +104,13 @@ def _plan(
 @options("jobs", "wait", "json")
 def apply_(file: str, jobs: int | None, wait: float, as_json: bool) -> None:
     """Carry out a saved plan; every action is checked against its file first."""
+    speaker = Speaker(as_json)
     try:
         saved = read_plan(file, known_layouts())
+        with terminal.stoppable() as stop:
+            run = interface.apply(saved, jobs=jobs, wait=wait, listener=speaker.listener(stop))
     except PlanUnusable as error:
         fail(UNREADABLE, str(error))
-    speaker = Speaker(as_json)
-    with terminal.stoppable() as stop:
-        run = interface.apply(saved, jobs=jobs, wait=wait, listener=speaker.listener(stop))
     speaker.finish(run, list(saved.places.values()), stop.signal)
 
 

@@ -98,6 +98,10 @@ def test_policy_that_is_none_is_78(ill: World, text: bytes, told: str) -> None:
     )
 
 
+def test_policy_without_an_end_is_78(ill: World) -> None:
+    assert ill.maint("sweep", "--policy", "/dev/zero").code == 78
+
+
 def test_policy_that_is_a_link_to_nowhere_is_not_taken_for_none(ill: World) -> None:
     ill.policy_file.symlink_to(ill.folder / "nowhere")
     before = ill.snapshot()

@@ -72,6 +72,14 @@ def test_lock_waits_for_the_session_it_points_at_if_that_one_is_due(
     assert waits_for == {session_id(1) if after else None}
 
 
+@pytest.mark.parametrize("kind", ["torn", "foreign"])
+def test_lock_of_a_session_that_lives_or_that_nobody_understands_stays(old: World, kind: str) -> None:
+    path = old.add(kind, 1)
+    old.lock(1)
+    with path.open("ab"):
+        assert old.planned() == {}
+
+
 def test_end_of_trash_comes_last(world: World) -> None:
     world.add("empty", 1)
     world.sweep()

@@ -19,6 +19,7 @@ from maint.judge import (
     refusals,
     unique_name,
 )
+from maint.owner import as_owner
 from maint.survey import Draft, Progress, Reader, StoreSurvey, read_drafts, survey
 from maint.tally import Tally
 from maint.verdicts import Act, Kept
@@ -145,14 +146,15 @@ def make_plan(
         place = ground.place
         layout = known_layouts()[place.kind]
         judge = Judge(policy, passes, place.name, now, ground.spared)
-        try:
-            listing = layout.discover(place, Moment(now, grace_of(policy, now)))
-        except OSError as error:
-            raise StoreUnreadable(place, error.strerror or str(error)) from error
-        listings[place.name] = listing
         spool: IO[bytes] = Spool(max_size=IN_MEMORY)
-        reader = Reader(place, layout, listing, judge)
-        found = survey(place, listing, reader, spool, jobs=jobs, stop=stop, progress=progress)
+        with as_owner(place.path):
+            try:
+                listing = layout.discover(place, Moment(now, grace_of(policy, now)))
+            except OSError as error:
+                raise StoreUnreadable(place, error.strerror or str(error)) from error
+            listings[place.name] = listing
+            reader = Reader(place, layout, listing, judge)
+            found = survey(place, listing, reader, spool, jobs=jobs, stop=stop, progress=progress)
         for position, group, row in found.rows:
             comparisons.setdefault(position, Comparison()).groups[group].append(row)
         found.rows.clear()

@@ -15,6 +15,7 @@ from maint.actions import Action, Verb
 from maint.execute import describe
 from store import names
 from store.facts import Place
+from store.layout import known_layouts
 
 LINE_LIMIT = 1 << 20
 """Bytes of one line; an action takes some hundred."""
@@ -59,6 +60,12 @@ class SavedPlan:
     places: Mapping[str, Place]
     path: str
 
+    def lines(self) -> Iterator[bytes]:
+        """The plan line and the action lines, as they stand in the file."""
+        for number, line in _lines(self.path):
+            if not isinstance(_decode_line(self.path, number, line), SummaryLine):
+                yield line
+
     def actions(self, store: str) -> Iterator[Action]:
         """The actions on one store, in order, read again from the file."""
         for number, line in _lines(self.path):
@@ -73,7 +80,7 @@ _decode: Callable[[bytes], PlanLine | Action | SummaryLine] = msgspec.json.Decod
 ).decode
 
 
-def read_plan(path: str, kinds: Mapping[str, object]) -> SavedPlan:
+def read_plan(path: str) -> SavedPlan:
     """The plan in a file, all of it checked; raises `PlanUnusable`."""
     head: PlanLine | None = None
     complete = False
@@ -83,7 +90,7 @@ def read_plan(path: str, kinds: Mapping[str, object]) -> SavedPlan:
             if not isinstance(record, PlanLine):
                 raise PlanUnusable(f"{path}:{number}: expected a plan, as `maint plan -o FILE` writes it")
             head = record
-            _check_stores(path, head, kinds)
+            _check_stores(path, head)
         elif isinstance(record, Action):
             _check_action(path, number, record, head)
         elif isinstance(record, SummaryLine):
@@ -116,7 +123,8 @@ def _decode_line(path: str, number: int, line: bytes) -> PlanLine | Action | Sum
         raise PlanUnusable(f"{path}:{number}: no line of a plan: {error}") from None
 
 
-def _check_stores(path: str, head: PlanLine, kinds: Mapping[str, object]) -> None:
+def _check_stores(path: str, head: PlanLine) -> None:
+    kinds = known_layouts()
     for name, store in head.stores.items():
         if store.kind not in kinds:
             raise PlanUnusable(
@@ -141,9 +149,8 @@ def _check_action(path: str, number: int, action: Action, head: PlanLine) -> Non
         ours = names.parse_trash_path(member.path) or names.parse_backup_path(member.path)
         if member.root not in store.roots or not names.is_clean(member.path):
             raise PlanUnusable(f"{path}:{number}: {names.printable(member.path)!r} lies outside of the store")
-        if names.is_ours(member.path) != (action.verb is Verb.EXPIRE_TRASH) or (
-            action.verb is Verb.EXPIRE_TRASH and ours is None
-        ):
+        known = known_layouts()[store.kind].knows(member.root, member.path)
+        if (ours is None) if action.verb is Verb.EXPIRE_TRASH else not known:
             raise PlanUnusable(f"{path}:{number}: {names.printable(member.path)!r} is not for {action.verb}")
 
 

@@ -96,6 +96,10 @@ class Layout(ABC):
         """
 
     @abstractmethod
+    def knows(self, root: str, path: str) -> bool:
+        """Whether the program itself makes files of this name at this place: nothing else may be planned for."""
+
+    @abstractmethod
     def session_of(self, root: str, path: str) -> str | None:
         """The id of the session that a file belongs to by its name, wherever it lies now."""
 

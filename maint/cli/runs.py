@@ -16,7 +16,6 @@ from maint.execute import describe
 from maint.finding import Ambiguous, NotFound
 from maint.saved import PlanUnusable, plans_folder, read_plan
 from maint.talk import say
-from store.layout import known_layouts
 from store.names import printable
 
 
@@ -106,7 +105,10 @@ def apply_(file: str, jobs: int | None, wait: float, as_json: bool) -> None:
     """Carry out a saved plan; every action is checked against its file first."""
     speaker = Speaker(as_json)
     try:
-        saved = read_plan(file, known_layouts())
+        saved = read_plan(file)
+        if as_json:
+            for line in saved.lines():
+                out(line)
         with terminal.stoppable() as stop:
             run = interface.apply(saved, jobs=jobs, wait=wait, listener=speaker.listener(stop))
     except PlanUnusable as error:

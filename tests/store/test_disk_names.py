@@ -13,9 +13,14 @@ hostile = st.text(st.characters(codec=None, exclude_categories=())) | st.sampled
 )
 
 
-def test_run_id_is_its_time_and_its_random_bytes() -> None:
-    assert RUN == "20260209T091403-01abff"
+def test_run_id_is_its_time_to_the_millisecond_and_three_random_digits() -> None:
+    assert RUN == "20260209T091403-384bff"
     assert names.run_time(RUN) == 1770628443.0
+
+
+def test_runs_of_one_second_sort_as_they_began() -> None:
+    ids = [names.new_run_id(1770628443 + moment / 1000, b"\xff\xff\xff") for moment in (0, 1, 99, 100, 999)]
+    assert ids == sorted(ids)
 
 
 @pytest.mark.parametrize(

@@ -22,12 +22,13 @@ from store.layout import Layout, Mend, Moment, Specimen
 from store.layouts.rec import specimens
 from store.layouts.rec.mend import RecMend
 from store.layouts.rec.reading import ENTRY, SUFFIX, read_ends, read_sessions
-from store.layouts.rec.recorder import read_recorder
+from store.layouts.rec.recorder import LOCK, PENDING, STATE, read_recorder
 from store.layouts.rec.records import Command, Footer, Header, decode
 from store.names import printable
 
 _UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _LEFTOVER = re.compile(rf"({_UUID})\.ndjson\.(tmp|bak)")
+ALIASES_TMP = "aliases.json.tmp"
 _WHAT = {"tmp": "temp file of an interrupted save", "bak": "backup of an interrupted rename, tag or edit"}
 
 
@@ -87,6 +88,15 @@ class RecLayout(Layout):
 
     def mend(self, session: str, name: str | None, changed: float) -> Mend:
         return RecMend(name, changed)
+
+    def knows(self, root: str, path: str) -> bool:
+        match root:
+            case "sessions":
+                return ENTRY.fullmatch(path) is not None or _LEFTOVER.fullmatch(path) is not None
+            case "state":
+                return path in (LOCK, STATE, PENDING)
+            case _:
+                return root == "data" and path == ALIASES_TMP
 
     def session_of(self, root: str, path: str) -> str | None:
         return path[: -len(SUFFIX)] if root == "sessions" and ENTRY.fullmatch(path) else None
@@ -176,7 +186,7 @@ def _is_healthy(folder: int, entry: str) -> bool:
 
 def _alias_leftover(place: Place) -> list[Leftover]:
     """The temp file of an interrupted save of the aliases, beside the sessions folder."""
-    name = "aliases.json.tmp"
+    name = ALIASES_TMP
     root = place.roots.get("data")
     try:
         found = os.stat(f"{root}/{name}", follow_symlinks=False)

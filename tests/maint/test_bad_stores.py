@@ -226,6 +226,21 @@ def test_state_folder_that_is_a_file_makes_every_open_session_live(ill: World) -
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_what_root_does_in_the_store_of_another_user_is_done_and_owned_by_him() -> None:
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own ones are closed to others
+        os.chmod(folder, 0o755)
+        world = World(Path(folder, "world"))
+        world.add("crashed", 7), world.add("empty", 3)
+        for each in (world.sessions, *world.sessions.iterdir(), world.state):
+            os.chown(each, NOBODY, NOBODY)
+        assert world.exec("sweep").code == 0
+        found = list(world.sessions.rglob("*"))
+        assert len(world.waiting()) == 1
+        assert len(world.waiting("backup")) == 1
+        assert {path.stat().st_uid for path in found} == {NOBODY}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_state_folder_that_may_not_be_read_makes_every_open_session_live() -> None:
     with tempfile.TemporaryDirectory() as folder:  # pytest's own ones are closed to others
         os.chmod(folder, 0o755)

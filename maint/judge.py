@@ -61,7 +61,8 @@ class Judge:
 
     ``spared`` are the sessions that are left alone because of what was done to them lately: what was recovered a
     moment ago, so that a mistake costs one step and not two; and what somebody brought back by hand, so that there
-    is time to mend the policy that took it.
+    is time to mend the policy that took it. They take part in no comparison either: a sweep right after another one
+    must find the groups as that one did, or it would remove more.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class Judge:
     ) -> None:
         self.setting = Setting(now, policy.zone)
         self._now = now
-        self._spared = spared
+        self.spared = spared
         self._min_idle = policy.limits.min_idle
         self._idle_before = self._min_idle.before(now, policy.zone)
         self._protect = [(each.compile(now, policy.zone), each.text) for each in policy.protect]
@@ -108,8 +109,8 @@ class Judge:
         if session.last_changed > self._idle_before:
             until = self._min_idle.after(session.last_changed, self.setting.zone)
             return Protected(f"idle for less than min_idle {self._min_idle}", until)
-        if session.id in self._spared:
-            return self._spared[session.id]
+        if session.id in self.spared:
+            return self.spared[session.id]
         for holds, text in self._protect:
             if holds(session) is not False:  # what cannot be told protects
                 return Protected(f"protect: {text}")

@@ -122,7 +122,7 @@ class Reader:
                 found.tally.future += judge.is_from_future(session)
                 if session.id in self._pointed and state in PROTECTED_STATES:
                     found.living.append(session.id)
-                if compares:
+                if compares and session.id not in judge.spared:
                     self._enter(session, found, None, protected=True)
                 continue
             claim = claim_of(session)

@@ -4,7 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
-from maint_world import DAY, NOW, World, content, ids, rules, verbs
+from maint_world import DAY, EVERYTHING, NOW, World, content, ids, rules, verbs
 
 from maint import interface, selection
 from maint.actions import Action
@@ -28,6 +28,15 @@ def actions(run: Run) -> list[Action]:
 
 def refusals(run: Run) -> str:
     return "; ".join(run.refused)
+
+
+def test_second_sweep_at_once_counts_what_the_first_recovered_as_the_first_did(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.policy = rules(EVERYTHING + "  - prune: {older_than: 1d, keep: {last: 4}}\n")
+    world.add_many("crashed", range(1, 4), days=3)
+    world.add_many("complete", range(4, 10), days=5)
+    assert verbs(world.sweep()) != {}
+    assert verbs(world.sweep()) == {}
 
 
 # Order.

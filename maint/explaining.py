@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from maint.contract import known_passes
-from maint.engine import Listener, default_jobs, ground_of, only_plan
+from maint.engine import default_jobs, ground_of, only_plan
 from maint.execute import open_roots
 from maint.finding import find
 from maint.judge import Judge, Protected
+from maint.run import Listener
 from maint.survey import key_of
 from maint.verdicts import Act, Compare, Kept, Verdict, Wait
 from policies import Policy

@@ -15,10 +15,11 @@ from collections.abc import Iterator
 
 from maint import journal, undoing
 from maint.actions import Action
-from maint.engine import Listener, Run, carry_out_actions, default_jobs, only_plan
+from maint.engine import carry_out_actions, default_jobs, only_plan
 from maint.engine import sweep as engine_sweep
 from maint.execute import open_roots
 from maint.finding import NotFound, find_trashed, id_of
+from maint.run import Listener, Run
 from maint.saved import SavedPlan
 from policies import Policy
 from store import change

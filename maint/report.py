@@ -1,6 +1,5 @@
-"""What is said of a run: as NDJSON for scripts, as text for people, and nothing where nobody needs it.
+"""What is said of a run to people, as text; nothing where nobody needs it is the door's business.
 
-The answer goes to stdout; talk goes to stderr, in lower case, after ``maint: ``.
 Every name of a file is made printable on the way out: nobody's terminal is at the mercy of a file name.
 """
 
@@ -13,14 +12,14 @@ import msgspec
 
 from maint import journal
 from maint.actions import Action, Outcome, Result, Verb
-from maint.engine import SPEAK_AFTER, Busy, Run, Summary
 from maint.explaining import Explanation
-from maint.journal import EndLine, RunLine, timestamp
+from maint.finding import id_of
+from maint.journal import EndLine, RunLine
 from maint.planning import Plan, PlannedStore
+from maint.run import SPEAK_AFTER, Busy, Run, Summary
 from maint.tally import Tally
 from maint.verdicts import Act, Compare, Kept, No, Verdict, Wait
 from store.facts import Place, Problem, Session
-from store.layout import known_layouts
 from store.names import printable
 from store.trash import Trashed
 
@@ -49,64 +48,6 @@ EXAMPLES = 3
 """Files that are named of those that share a problem."""
 
 _encode = msgspec.json.Encoder().encode
-
-
-# For scripts.
-
-
-def plan_lines(plan: Plan) -> Iterator[bytes]:
-    """The plan line and a line an action."""
-    head = {
-        "type": "plan",
-        "run": plan.run,
-        "at": timestamp(plan.at, plan.policy),
-        "policy": plan.policy.source,
-        "policy_sha256": plan.policy.sha256,
-        "stores": {
-            store.place.name: {
-                "kind": store.place.kind,
-                "path": store.place.path,
-                "sessions": store.tally.total.sessions,
-                "bytes": store.tally.total.bytes,
-                "roots": dict(store.place.roots),
-            }
-            for store in plan.stores
-        },
-    }
-    yield _encode(head) + b"\n"
-    for store in plan.stores:
-        yield from store.lines()
-
-
-def outcome_line(outcome: Outcome) -> bytes:
-    return _encode(outcome) + b"\n"
-
-
-def summary_line(run: Run) -> bytes:
-    """The last line, always."""
-    summary = run.summary
-    record: dict[str, Any] = {
-        "type": "summary",
-        "run": run.id,
-        "sessions": summary.sessions,
-        "planned": dict(summary.planned),
-        "done": dict(summary.done),
-        "skipped": summary.skipped,
-        "failed": summary.failed,
-        "lost": summary.lost,
-        "bytes_freed": summary.bytes_freed,
-        "bytes_trashed": summary.bytes_trashed,
-        "seconds": round(summary.seconds, 3),
-        "refused": run.refused,
-        "busy": [busy.place.name for busy in run.busy],
-        "unreachable": {each.place.name: each.why for each in run.unreachable},
-        "stopped": summary.stopped,
-        "problems": summary.problems,
-    }
-    return _encode(record) + b"\n"
-
-
-# For people.
 
 
 def size(count: int) -> str:
@@ -257,57 +198,6 @@ def _ages(tally: Tally) -> Iterator[str]:
         yield f"{label}: {share.sessions:,} ({size(share.bytes)})"
 
 
-def status_line(store: PlannedStore, trash: tuple[int, int]) -> bytes:
-    """One store's status for scripts."""
-    tally = store.tally
-    return (
-        _encode(
-            {
-                "type": "status",
-                "store": store.place.name,
-                "kind": store.place.kind,
-                "path": store.place.path,
-                "sessions": tally.total.sessions,
-                "bytes": tally.total.bytes,
-                "states": tally.states,
-                "ages": tally.ages,
-                "empty": tally.empty,
-                "trash": {"files": trash[0], "bytes": trash[1]},
-                "planned": dict(store.planned),
-                "problems": store.problems,
-            }
-        )
-        + b"\n"
-    )
-
-
-def session_record(place: Place, session: Session) -> dict[str, Any]:
-    """A session's facts for scripts."""
-    return {
-        "type": "session",
-        "store": session.store,
-        "kind": session.kind,
-        "session": session.id,
-        "name": session.name,
-        "state": session.state,
-        "evidence": session.evidence,
-        "path": place.absolute(session.members[0]),
-        "bytes": session.bytes,
-        "records": session.records,
-        "empty": session.empty,
-        "started_at": session.started_at,
-        "ended_at": session.ended_at,
-        "last_changed": session.last_changed,
-        "project": session.project,
-        "tags": session.tags,
-    }
-
-
-def session_line(place: Place, session: Session) -> bytes:
-    """A session's facts as a line for scripts."""
-    return _encode(session_record(place, session)) + b"\n"
-
-
 def session_row(session: Session, now: float) -> str:
     """A session as a row of a list."""
     count = "?" if session.records is None else str(session.records)
@@ -363,58 +253,11 @@ def verdict_text(verdict: Verdict) -> str:
             return f"no: {reason}"
 
 
-def verdict_kind(verdict: Verdict) -> str:
-    """A verdict's kind for scripts."""
-    return type(verdict).__name__.lower()
-
-
-def explanation_line(told: Explanation) -> bytes:
-    """An explanation for scripts."""
-    record = session_record(told.place, told.session) | {
-        "type": "explanation",
-        "protected": told.protected.reason if told.protected else None,
-        "verdicts": [
-            {"pass": name, "verdict": verdict_kind(verdict), "reason": verdict.reason}
-            for name, verdict in told.verdicts
-        ],
-        "claimed_by": told.claimed_by,
-        "next_due": told.next_due,
-    }
-    return _encode(record) + b"\n"
-
-
-def trashed_line(place: Place, kept: Trashed) -> bytes:
-    """What waits in the trash, for scripts."""
-    return (
-        _encode(
-            {
-                "type": "trashed",
-                "store": place.name,
-                "run": kept.run,
-                "backup": kept.backup,
-                "session": session_in_trash(place, kept),
-                "path": f"{place.roots[kept.home]}/{kept.kept}",
-                "bytes": kept.fingerprint.size,
-            }
-        )
-        + b"\n"
-    )
-
-
 def trashed_row(place: Place, kept: Trashed) -> str:
     """What waits in the trash as a row of a list."""
     what = "backup" if kept.backup else "trash"
-    name = printable(session_in_trash(place, kept))
+    name = printable(id_of(place, kept))
     return f"{name:<36}  {what:<6}  {size(kept.fingerprint.size):>10}  run {kept.run}"
-
-
-def session_in_trash(place: Place, kept: Trashed) -> str:
-    return known_layouts()[place.kind].session_of(kept.root, kept.path) or kept.path
-
-
-def log_line(line: journal.Line) -> bytes:
-    """A line of a journal, as it stands there."""
-    return _encode(line) + b"\n"
 
 
 def log_text(line: journal.Line) -> str:
@@ -441,11 +284,6 @@ def log_text(line: journal.Line) -> str:
             return f"    {line.result}: {line.verb} {printable(line.session)}{detail}"
         case _:
             return "    begun"
-
-
-def pretty(record: Any) -> bytes:
-    """JSON for people."""
-    return msgspec.json.format(_encode(record), indent=2) + b"\n"
 
 
 def exit_code(run: Run) -> int:

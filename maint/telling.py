@@ -3,9 +3,9 @@
 import os
 from contextlib import suppress
 
-from maint.engine import Run
 from maint.execute import open_roots
 from maint.owner import as_owner
+from maint.run import Run
 from store import durable, names, opening
 from store.facts import Place, Problem
 

@@ -5,11 +5,11 @@ import time
 
 import click
 
-from maint import explaining, finding, interface, report, terminal
+from maint import explaining, finding, interface, ndjson, report, terminal
 from maint.cli.ending import UNREADABLE, fail, out
 from maint.cli.options import options, or_fail, selection
-from maint.engine import Listener
 from maint.journal import timestamp
+from maint.run import Listener
 from maint.talk import say
 from store.names import printable
 
@@ -26,7 +26,7 @@ def status_(policy: str | None, stores: tuple[str, ...], jobs: int | None, as_js
         held = [kept.fingerprint.size for _, kept in finding.trashed([store.place])]
         trash = len(held), sum(held)
         if as_json:
-            out(report.status_line(store, trash))
+            out(ndjson.status_line(store, trash))
             continue
         for text in report.status_text(store, trash):
             print(text)
@@ -49,7 +49,7 @@ def explain_(
     moment = time.time() if at is None else at
     told = or_fail(lambda: explaining.explain(session, rules, where, at=moment))
     if as_json:
-        out(report.explanation_line(told))
+        out(ndjson.explanation_line(told))
         return
     for text in report.explanation_text(told, moment, lambda due: timestamp(due, rules)):
         print(text)
@@ -64,12 +64,12 @@ def list_(trashed: bool, policy: str | None, stores: tuple[str, ...], as_json: b
     if trashed:
         for place, kept in finding.trashed(where):
             row = report.trashed_row(place, kept).encode() + b"\n"
-            out(report.trashed_line(place, kept) if as_json else row)
+            out(ndjson.trashed_line(place, kept) if as_json else row)
         return
     now = time.time()
     for place, session in finding.sessions(rules, where):
         row = report.session_row(session, now).encode() + b"\n"
-        out(report.session_line(place, session) if as_json else row)
+        out(ndjson.session_line(place, session) if as_json else row)
 
 
 @click.command(name="show")
@@ -81,7 +81,7 @@ def show_(session: str, raw: bool, policy: str | None, stores: tuple[str, ...], 
     rules, where = selection(policy, stores, None)
     place, found = or_fail(lambda: finding.find(session, rules, where))
     if as_json:
-        out(report.session_line(place, found))
+        out(ndjson.session_line(place, found))
         return
     if not raw:
         print(report.session_row(found, time.time()))
@@ -98,6 +98,6 @@ def log_(run: str | None, policy: str | None, stores: tuple[str, ...], as_json: 
     known = False
     for line in interface.log(run, where):
         known = True
-        out(report.log_line(line) if as_json else report.log_text(line).encode() + b"\n")
+        out(ndjson.log_line(line) if as_json else report.log_text(line).encode() + b"\n")
     if run is not None and not known:
         fail(2, f"no store has a run {printable(run)!r}; `maint log` lists them")

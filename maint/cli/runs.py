@@ -7,13 +7,13 @@ from contextlib import suppress
 
 import click
 
-from maint import interface, report, terminal
+from maint import interface, ndjson, report, terminal
 from maint.cli.ending import UNREADABLE, end_by, fail, out
 from maint.cli.options import options, selection
 from maint.cli.speaker import Speaker
-from maint.engine import Listener, Run
 from maint.execute import describe
 from maint.finding import Ambiguous, NotFound
+from maint.run import Listener, Run
 from maint.saved import PlanUnusable, plans_folder, read_plan
 from maint.talk import say
 from store.names import printable
@@ -85,9 +85,9 @@ def _plan(
         except OSError as error:
             fail(UNREADABLE, f"cannot write the plan: {describe(error)}")
     if as_json:
-        for line in report.plan_lines(run.plan):
+        for line in ndjson.plan_lines(run.plan):
             out(line)
-        out(report.summary_line(run))
+        out(ndjson.summary_line(run))
     else:
         for text in report.planned_text(run.plan, dry=True):
             print(text)
@@ -176,8 +176,8 @@ def _save(run: Run, path: str) -> None:
     beside = f"{path}.{os.getpid()}.new"
     try:
         with open(beside, "xb") as file:
-            file.writelines(report.plan_lines(run.plan))
-            file.write(report.summary_line(run))
+            file.writelines(ndjson.plan_lines(run.plan))
+            file.write(ndjson.summary_line(run))
         os.replace(beside, path)
     except OSError:
         with suppress(FileNotFoundError):

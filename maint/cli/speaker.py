@@ -3,11 +3,11 @@
 import sys
 from typing import NoReturn
 
-from maint import report, telling, terminal
+from maint import ndjson, report, telling, terminal
 from maint.actions import Outcome, Result
 from maint.cli.ending import end_by, out
-from maint.engine import Listener, Run
 from maint.planning import Plan
+from maint.run import Listener, Run
 from maint.talk import say
 from store.facts import Place
 from store.names import printable
@@ -33,13 +33,13 @@ class Speaker:
     def _planned(self, plan: Plan) -> None:
         self._total = sum(store.planned.total() for store in plan.stores)
         if self._json:
-            for line in report.plan_lines(plan):
+            for line in ndjson.plan_lines(plan):
                 out(line)
 
     def _outcome(self, outcome: Outcome) -> None:
         self._done += 1
         if self._json:
-            out(report.outcome_line(outcome))
+            out(ndjson.outcome_line(outcome))
             return
         text = report.bad_outcome_text(outcome)
         if text is not None:
@@ -67,7 +67,7 @@ class Speaker:
         interactive = terminal.is_interactive()
         problems = run.summary.problems
         if self._json:
-            out(report.summary_line(run))
+            out(ndjson.summary_line(run))
         else:
             news = problems if interactive else telling.news(problems, run, where)
             for text in report.shortened(report.problem_lines(news)):

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from maint import report, selection
+from maint import ndjson, selection
 from maint.cli.ending import UNREADABLE, fail, out
 from maint.cli.options import complain_of, policy_in_force
 from maint.execute import describe
@@ -49,7 +49,7 @@ def policy_show(policy: str | None) -> None:
 @policy_.command(name="schema")
 def policy_schema() -> None:
     """The JSON Schema of policies, for editors."""
-    out(report.pretty(selection.schema()))
+    out(ndjson.pretty(selection.schema()))
 
 
 @click.command(name="demo")

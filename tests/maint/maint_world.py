@@ -18,8 +18,8 @@ from zoneinfo import ZoneInfo
 
 from maint import engine, interface, owner, selection
 from maint.cli import main
-from maint.engine import Listener, Run
 from maint.execute import open_roots
+from maint.run import Listener, Run
 from policies import Policy, load_policy
 from store.facts import Place
 from store.layouts.rec.specimens import command, complete, footer, header, recording_state, session_id

@@ -12,7 +12,7 @@ from maint_world import UTC, verbs
 from maint import engine, finding, interface, selection
 from maint.contract import Pass, known_passes
 from maint.demo import build_store
-from maint.engine import Listener, Run
+from maint.run import Listener, Run
 from policies import Checked, Policy, check_policy, default_policy_text, load_policy
 from store.facts import Leftover, Lock, Place, Session, State
 from store.layout import Layout, Specimen, known_layouts

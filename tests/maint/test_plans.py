@@ -8,8 +8,8 @@ from maint_world import DAY, EVERYTHING, NOW, World, content, ids, rules, verbs
 
 from maint import interface, selection
 from maint.actions import Action
-from maint.engine import Run
 from maint.journal import timestamp
+from maint.run import Run
 from store import names
 from store.facts import Place
 from store.layouts.rec.specimens import session_id

@@ -27,7 +27,7 @@ from rec_world import (
 )
 
 import maint
-from maint.engine import Run
+from maint.run import Run
 from policies import Policy
 from store.facts import Owner, State
 from store.layouts.rec import LAYOUT

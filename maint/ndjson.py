@@ -1,0 +1,173 @@
+"""What is said of a run, a store or a session for scripts: NDJSON, one object a line, each with its ``type``.
+
+Fields are only ever added.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from maint import journal
+from maint.actions import Outcome
+from maint.explaining import Explanation
+from maint.finding import id_of
+from maint.journal import timestamp
+from maint.planning import Plan, PlannedStore
+from maint.run import Run
+from maint.verdicts import Verdict
+from store.facts import Place, Session
+from store.trash import Trashed
+
+_encode = msgspec.json.Encoder().encode
+
+
+def plan_lines(plan: Plan) -> Iterator[bytes]:
+    """The plan line and a line an action."""
+    head = {
+        "type": "plan",
+        "run": plan.run,
+        "at": timestamp(plan.at, plan.policy),
+        "policy": plan.policy.source,
+        "policy_sha256": plan.policy.sha256,
+        "stores": {
+            store.place.name: {
+                "kind": store.place.kind,
+                "path": store.place.path,
+                "sessions": store.tally.total.sessions,
+                "bytes": store.tally.total.bytes,
+                "roots": dict(store.place.roots),
+            }
+            for store in plan.stores
+        },
+    }
+    yield _encode(head) + b"\n"
+    for store in plan.stores:
+        yield from store.lines()
+
+
+def outcome_line(outcome: Outcome) -> bytes:
+    return _encode(outcome) + b"\n"
+
+
+def summary_line(run: Run) -> bytes:
+    """The last line, always."""
+    summary = run.summary
+    record: dict[str, Any] = {
+        "type": "summary",
+        "run": run.id,
+        "sessions": summary.sessions,
+        "planned": dict(summary.planned),
+        "done": dict(summary.done),
+        "skipped": summary.skipped,
+        "failed": summary.failed,
+        "lost": summary.lost,
+        "bytes_freed": summary.bytes_freed,
+        "bytes_trashed": summary.bytes_trashed,
+        "seconds": round(summary.seconds, 3),
+        "refused": run.refused,
+        "busy": [busy.place.name for busy in run.busy],
+        "unreachable": {each.place.name: each.why for each in run.unreachable},
+        "stopped": summary.stopped,
+        "problems": summary.problems,
+    }
+    return _encode(record) + b"\n"
+
+
+def status_line(store: PlannedStore, trash: tuple[int, int]) -> bytes:
+    """One store's status for scripts."""
+    tally = store.tally
+    return (
+        _encode(
+            {
+                "type": "status",
+                "store": store.place.name,
+                "kind": store.place.kind,
+                "path": store.place.path,
+                "sessions": tally.total.sessions,
+                "bytes": tally.total.bytes,
+                "states": tally.states,
+                "ages": tally.ages,
+                "empty": tally.empty,
+                "trash": {"files": trash[0], "bytes": trash[1]},
+                "planned": dict(store.planned),
+                "problems": store.problems,
+            }
+        )
+        + b"\n"
+    )
+
+
+def session_record(place: Place, session: Session) -> dict[str, Any]:
+    """A session's facts for scripts."""
+    return {
+        "type": "session",
+        "store": session.store,
+        "kind": session.kind,
+        "session": session.id,
+        "name": session.name,
+        "state": session.state,
+        "evidence": session.evidence,
+        "path": place.absolute(session.members[0]),
+        "bytes": session.bytes,
+        "records": session.records,
+        "empty": session.empty,
+        "started_at": session.started_at,
+        "ended_at": session.ended_at,
+        "last_changed": session.last_changed,
+        "project": session.project,
+        "tags": session.tags,
+    }
+
+
+def session_line(place: Place, session: Session) -> bytes:
+    """A session's facts as a line for scripts."""
+    return _encode(session_record(place, session)) + b"\n"
+
+
+def explanation_line(told: Explanation) -> bytes:
+    """An explanation for scripts."""
+    record = session_record(told.place, told.session) | {
+        "type": "explanation",
+        "protected": told.protected.reason if told.protected else None,
+        "verdicts": [
+            {"pass": name, "verdict": verdict_kind(verdict), "reason": verdict.reason}
+            for name, verdict in told.verdicts
+        ],
+        "claimed_by": told.claimed_by,
+        "next_due": told.next_due,
+    }
+    return _encode(record) + b"\n"
+
+
+def verdict_kind(verdict: Verdict) -> str:
+    """A verdict's kind for scripts."""
+    return type(verdict).__name__.lower()
+
+
+def trashed_line(place: Place, kept: Trashed) -> bytes:
+    """What waits in the trash, for scripts."""
+    return (
+        _encode(
+            {
+                "type": "trashed",
+                "store": place.name,
+                "run": kept.run,
+                "backup": kept.backup,
+                "session": id_of(place, kept),
+                "path": f"{place.roots[kept.home]}/{kept.kept}",
+                "bytes": kept.fingerprint.size,
+            }
+        )
+        + b"\n"
+    )
+
+
+def log_line(line: journal.Line) -> bytes:
+    """A line of a journal, as it stands there."""
+    return _encode(line) + b"\n"
+
+
+def pretty(record: Any) -> bytes:
+    """JSON for people."""
+    return msgspec.json.format(_encode(record), indent=2) + b"\n"

@@ -6,23 +6,20 @@ made.
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from itertools import islice
-
-import msgspec
 
 from maint import journal, settle
-from maint.actions import Action, Outcome, Result, Verb, outcome_of
-from maint.execute import Hands, describe, open_roots, sync_roots
+from maint.actions import Action, Outcome, Result, Verb
+from maint.dispatch import outcomes_of
+from maint.execute import describe, open_roots, sync_roots
 from maint.journal import EndLine, Journal
 from maint.judge import Protected
 from maint.owner import as_owner
 from maint.planning import Ground, Plan, PlannedStore, StoreUnreadable, make_plan
 from maint.run import Busy, Listener, Run, Summary, Unreachable
 from maint.version import VERSION
-from maint.workers import Crew, Died
 from policies import Policy
 from store import durable, names, trash
 from store.facts import Place, Problem
@@ -30,14 +27,8 @@ from store.locks import StoreLock, holder
 from store.names import new_run_id
 from store.roots import RootFds
 
-BATCH = 128
-"""Actions a task: few enough that a stop is prompt, enough that sending them costs nothing."""
-
 _ASK_AFTER = 0.2
 """Seconds of waiting for a store after which it is asked whether that is still wanted."""
-
-LAST_VERBS = (Verb.UNLOCK, Verb.EXPIRE_TRASH)
-"""Verbs that wait until the sessions are done, because they take away what leads to them."""
 
 
 @dataclass(frozen=True)
@@ -284,7 +275,7 @@ def _journalled(
     book = Journal.start(store.roots, head, planned.lines())
     summary = Summary()
     try:
-        for outcomes in _outcomes(run.id, store.place, planned, jobs, listener.stop):
+        for outcomes in outcomes_of(run.id, store.place, planned, jobs, listener.stop):
             book.outcomes(outcomes)
             for outcome in outcomes:
                 summary.count(outcome)
@@ -309,50 +300,3 @@ def _journalled(
         )
     finally:
         book.close()
-
-
-def _outcomes(
-    run: str, place: Place, planned: PlannedStore, jobs: int, stop: Callable[[], bool]
-) -> Iterator[list[Outcome]]:
-    """The outcomes of all actions of a store in batches: sessions first, then what leads to them.
-
-    An action that waits for a session is skipped when that session's own action was not done.
-    """
-    undone: set[str] = set()
-    first = sum(count for verb, count in planned.planned.items() if verb not in LAST_VERBS)
-    hands = Hands(place, run)
-    crew: Crew[_Numbered, list[Outcome]] = Crew(jobs if first > BATCH else 1, hands, stop)
-    try:
-        for task, answer in crew.run(_batches(planned, 0, first)):
-            outcomes = _unanswered(task, answer) if isinstance(answer, Died) else answer
-            undone.update(outcome.session for outcome in outcomes if outcome.result is not Result.DONE)
-            yield outcomes
-        for task in _batches(planned, first, None):
-            if stop():
-                return
-            yield [_after(hands, n, _decode(line), undone) for n, line in task]
-    finally:
-        hands.close()
-
-
-_Numbered = tuple[int, bytes]
-
-
-def _after(hands: Hands, n: int, action: Action, undone: set[str]) -> Outcome:
-    if action.after is not None and action.after in undone:
-        return outcome_of(n, action, Result.SKIPPED, f"session {action.after} was not seen to")
-    return hands.carry_out(n, action)
-
-
-def _unanswered(task: list[_Numbered], died: Died) -> list[Outcome]:
-    return [outcome_of(n, _decode(line), Result.LOST, died.how) for n, line in task]
-
-
-def _batches(planned: PlannedStore, start: int, stop: int | None) -> Iterator[list[_Numbered]]:
-    """The actions from one place to another, with their places, some at a time."""
-    remaining = islice(enumerate(planned.lines()), start, stop)
-    while batch := list(islice(remaining, BATCH)):
-        yield batch
-
-
-_decode = msgspec.json.Decoder(Action).decode

@@ -6,6 +6,7 @@ What it compiles to answers yes, no, or ``None`` where a fact is not known.
 "cannot say" and never removes what it cannot judge.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -17,29 +18,30 @@ from policies.wording import listed, mapped
 from store.facts import Session, State
 
 
-class Selector:
+class Selector(ABC):
     """A selection of sessions; ``Selector.ALL`` selects every one."""
 
     ALL: ClassVar["Selector"]
 
+    @abstractmethod
     def compile(self, now: float, zone: ZoneInfo) -> Callable[[Session], bool | None]:
         """A fast test for the moment ``now``: true, false, or None where a fact is unknown."""
-        raise NotImplementedError
 
     def names_state(self, state: State) -> bool:
         """Whether the selector asks for this state by its name, and not only to leave it out."""
         return self._asks_for(state, wanted=True)
 
     @property
+    @abstractmethod
     def text(self) -> str:
         """The selector on one line, in the words of the policy language."""
-        raise NotImplementedError
 
     def __str__(self) -> str:
         return self.text
 
+    @abstractmethod
     def _asks_for(self, state: State, *, wanted: bool) -> bool:
-        raise NotImplementedError
+        """Whether a state is asked for, or, with ``wanted`` false, left out."""
 
 
 @dataclass(frozen=True)

@@ -106,10 +106,17 @@ def table(rows: Sequence[Row]) -> list[str]:
         before = row.work
         ours = "" if again else shown(row.ours)
         cells.append(("" if again else row.work, ours, row.reference, shown(row.theirs), f"{row.ratio:.3g}"))
+    return aligned(cells, "<><>>")
+
+
+def aligned(cells: Sequence[Sequence[str]], sides: str) -> list[str]:
+    """Lines of cells under one another, each column to its side."""
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return [
-        f"{work:<{widths[0]}}  {ours:>{widths[1]}}  {reference:<{widths[2]}}  {theirs:>{widths[3]}}  {quotient:>{widths[4]}}"
-        for work, ours, reference, theirs, quotient in cells
+        "  ".join(
+            f"{text:{side}{width}}" for text, side, width in zip(line, sides, widths, strict=True)
+        ).rstrip()
+        for line in cells
     ]
 
 

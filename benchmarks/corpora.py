@@ -2,7 +2,8 @@
 
 There are two makes of them.
 `realistic` is a store of rec as they are found: nearly all sessions are whole and a few kilobytes long, one in a
-hundred holds most of the bytes, and few have anything wrong with them.
+hundred holds most of the bytes, a large store has some of a hundred megabytes, and few have anything wrong with
+them.
 `multiplied` repeats the specimens of any layout, so that a new kind of store is measured unasked; there every
 ailment is as frequent as health.
 
@@ -23,12 +24,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from benchmarks.commands import stretch
 from store.facts import Place
 from store.layout import Layout, known_layouts
 from store.layouts.rec import specimens as rec
 
-VERSION = 2
-"""To be raised when files are written in another way; what is in them is compared by itself."""
+VERSION = 3
+"""To be raised when files are written in another way, or the few huge ones are; what is in the others is compared
+by itself."""
 
 DAY = 86_400.0
 
@@ -60,13 +63,12 @@ TAGS: dict[tuple[str, ...], float] = {(): 0.90, ("keep",): 0.02, ("deploy", "pro
 COMMANDS = (2.3, 1.1)
 """The lognormal distribution of commands a session: half have ten or fewer, one in ten more than forty."""
 
-LONG_SHARE, LONG_COMMANDS, MOST_COMMANDS = 0.01, (7.8, 0.8), 50_000
+LONG_SHARE, LONG_COMMANDS, MOST_COMMANDS = 0.01, (7.8, 1.0), 50_000
 """The long ones among them, half of which have 2,400 commands or more: half a megabyte, up to ten."""
 
-_COMMAND = (
-    b'{"type":"command","index":%d,"command":"make target-%d --verbose","cwd":"%s",'
-    b'"started_at":%.1f,"ended_at":%.1f,"exit_code":0,"duration_ms":2500}\n'
-)
+HUGE_EVERY, HUGE_COMMANDS = 30_000, (430_000, 500_000)
+"""One session in so many is huge, whole, and has from so many to so many commands: about a hundred megabytes."""
+
 _SAMPLE, _MOMENT = 300, 1_800_000_000.0  # what the digest is made of
 _DIGITS = 7  # of the numbers that tell the copies of a specimen apart
 _NOBODY = 4_000_000_000  # no process can have this id
@@ -168,7 +170,7 @@ def _write(corpus: Corpus, files: Iterator[File]) -> None:
         view = memoryview(content)
         while view:
             view = view[os.write(fd, view) :]
-        os.utime(fd, (changed, changed))
+        os.utime(fd, (changed, changed))  # with the fractions of a second that real files have
         os.close(fd)
         if len(folders) > 64:
             os.close(folders.pop(next(reversed(folders))))
@@ -186,16 +188,18 @@ def _open_folder(path: str) -> int:
 
 def rec_files(sessions: int, seed: int, now: float) -> Iterator[File]:
     """Every file of a realistic store; the last session to crash is still marked as being recorded."""
-    rng = random.Random(seed)
+    rng, typing = random.Random(seed), random.Random(f"commands-{seed}")
     crashed: tuple[str, float] | None = None
     for number in range(sessions):
         id_, kind = rec.session_id(number + 1), _drawn(rng, KINDS)
-        ended = now - DAY * rng.uniform(*_drawn(rng, AGES))
+        ended = round(now - DAY * rng.uniform(*_drawn(rng, AGES)), 6)
         long = rng.random() < LONG_SHARE
         commands = max(1, min(MOST_COMMANDS, int(rng.lognormvariate(*(LONG_COMMANDS if long else COMMANDS)))))
+        if number % HUGE_EVERY == HUGE_EVERY - 1:
+            kind, commands = "complete", typing.randrange(*HUGE_COMMANDS)
         if kind == "crashed":
             crashed = id_, ended
-        yield from _session_files(id_, kind, ended, commands, now, rng)
+        yield from _session_files(id_, kind, ended, commands, now, rng, typing)
     if crashed is not None:
         id_, ended = crashed
         yield File("state", "recording.lock", b"%d" % _NOBODY, ended)
@@ -207,16 +211,23 @@ def _drawn(rng: random.Random, shares: Mapping[Drawn, float]) -> Drawn:
 
 
 def _session_files(
-    id_: str, kind: str, ended: float, commands: int, now: float, rng: random.Random
+    id_: str,
+    kind: str,
+    ended: float,
+    commands: int,
+    now: float,
+    rng: random.Random,
+    typing: random.Random,
 ) -> Iterator[File]:
-    began = ended - 60.0 * commands
     project = f"/home/ana/project-{rng.randrange(40)}"
     tags: tuple[str, ...] = _drawn(rng, TAGS)
+    typed = stretch(typing, 0 if kind in ("empty", "leaked") else commands, project)
+    began = round(ended - typed.seconds - typing.uniform(0.5, 20.0), 6)
     given = {"tags": list(tags), "env": rec.ENV | {"PWD": project}}
     head = rec.header(id_, f"session-{id_[:8]}", began, **given)
-    body = _body(commands, began, project.encode()) if kind not in ("empty", "leaked") else b""
+    body = b"".join(typed.written(ended - typed.seconds))
     foot = rec.footer(ended, commands)
-    changed = ended
+    changed = ended + typing.uniform(1e-4, 1e-2)  # nobody is done in the very moment that he writes down
     match kind:
         case "crashed":
             content = head + body
@@ -233,19 +244,12 @@ def _session_files(
         case "nuls":
             content = head + body + bytes(1024)
         case "live":
-            content, changed = head + body, now - 30
+            content, changed = head + body, changed + now - 30 - ended
         case _:
             content = head + body + foot
     yield File("sessions", f"{id_}.ndjson", content, changed)
     if kind == "leftover":
         yield File("sessions", f"{id_}.ndjson.tmp", head[:60], ended)
-
-
-def _body(commands: int, began: float, project: bytes) -> bytes:
-    """The commands of a session, one a minute; `rec.command` would take four times as long."""
-    return b"".join(
-        [_COMMAND % (i, i, project, began + 60.0 * i, began + 60.0 * i + 2.5) for i in range(commands)]
-    )
 
 
 # Stores of any kind.

@@ -11,26 +11,19 @@ Where the two disagree with what they were, it is the machine that changed, and 
 """
 
 import argparse
-import contextlib
-import os
-import resource
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import corpora, whole
-from benchmarks.beside import ratio, seconds, shown
+from benchmarks import corpora, memory, whole
+from benchmarks.beside import ratio, shown
 from benchmarks.floor import Floor, compiled
 
 SESSIONS, PAIRS = 100_000, 7
 MOST_TIMES, MOST_MEMORY = 3.0, 400e6
 """What is promised: at most so many times the floor, and so many bytes."""
-
-_PAUSE = 0.005  # seconds between two looks at the memory
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,16 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if floor is None:
         print("there is no floor without a C compiler on Linux", file=sys.stderr)
         return 2
-    print(
-        f"{os.cpu_count()} processors, {os.uname().sysname} {os.uname().release}, Python {sys.version.split()[0]}"
-    )
+    print(whole.machine())
     times = 0.0
     for sessions in (given.sessions // 10, given.sessions * 3 // 10, given.sessions):
         times = _pairs(floor, given.corpora, sessions, given.pairs)
-    memory = _memory(given.corpora, given.sessions)
-    print(f"memory: {memory / 1e6:.0f} MB of {MOST_MEMORY / 1e6:.0f} MB, in all processes together")
+    most = _memory(given.corpora, given.sessions)
+    print(f"memory: {most / 1e6:.0f} MB of {MOST_MEMORY / 1e6:.0f} MB, in all processes together")
     print(f"time: {times:.2f} of {MOST_TIMES:.2f} times the floor")
-    return int(times > MOST_TIMES or memory > MOST_MEMORY)
+    return int(times > MOST_TIMES or most > MOST_MEMORY)
 
 
 def _pairs(floor: Floor, folder: Path, sessions: int, pairs: int) -> float:
@@ -65,7 +56,7 @@ def _pairs(floor: Floor, folder: Path, sessions: int, pairs: int) -> float:
         ours = whole.command(*whole.plan(policy, store.at))
         theirs = whole.command(floor.program, "survey", store.paths["path"])
         ours(), theirs()  # warm
-        measured = [(_spent(ours), _spent(theirs)) for _ in range(pairs)]
+        measured = [(whole.spent(ours), whole.spent(theirs)) for _ in range(pairs)]
     our, their = zip(*measured, strict=True)
     times = ratio([wall for wall, _ in our], [wall for wall, _ in their])
     processor = ratio([cpu for _, cpu in our], [cpu for _, cpu in their])
@@ -79,49 +70,12 @@ def _pairs(floor: Floor, folder: Path, sessions: int, pairs: int) -> float:
     return times
 
 
-def _spent(process: Callable[[], None]) -> tuple[float, float]:
-    """Seconds by the clock and by the processors, of a process with all its children."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    wall = seconds(process)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
 def _memory(folder: Path, sessions: int) -> float:
     """The most bytes that a plan's processes took together whenever it was looked."""
     store = corpora.realistic(folder, sessions)
-    most = 0
     with tempfile.TemporaryDirectory() as scratch:
         policy = whole.policy_file(Path(scratch, "policy.yaml"), store, whole.KEEPING)
-        with subprocess.Popen(
-            whole.plan(policy, store.at),
-            env=whole.environment(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        ) as process:
-            while process.poll() is None:
-                most = max(most, sum(map(_own_share, _family(process.pid))))
-                time.sleep(_PAUSE)
-    return most
-
-
-def _family(pid: int) -> list[int]:
-    """A process with all its descendants."""
-    found = [pid]
-    for each in found:
-        with contextlib.suppress(OSError):
-            for task in os.listdir(f"/proc/{each}/task"):
-                found += map(int, Path(f"/proc/{each}/task/{task}/children").read_text().split())
-    return found
-
-
-def _own_share(pid: int) -> int:
-    """The bytes of memory that a process takes, each shared page divided among those who share it."""
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
-    return 0
+        return memory.peak(whole.plan(policy, store.at))
 
 
 if __name__ == "__main__":

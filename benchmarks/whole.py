@@ -1,22 +1,38 @@
 """Whole processes: the program as its users start it, and what they would start otherwise."""
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
+from benchmarks.beside import seconds
 from benchmarks.corpora import Corpus
 
 PROGRAM = shutil.which("maint", path=os.path.dirname(sys.executable)) or "maint"
 
-_LARGE = "limits: {max_removed: unlimited}\n"
+_LARGE = "limits: {max_removed: unlimited, max_expired: unlimited}\n"
+
+
+class Spent(NamedTuple):
+    """Seconds by the clock, and by the processors of a process with all its children."""
+
+    clock: float
+    processors: float
+
+
+def machine() -> str:
+    """What is measured on, in a line."""
+    system = os.uname()
+    return f"{os.cpu_count()} processors, {system.sysname} {system.release}, Python {sys.version.split()[0]}"
 
 
 def command(*arguments: str) -> Callable[[], None]:
-    """A process with these arguments, from start to end; it must succeed, and what it says is dropped."""
+    """A process with these arguments, from start to end; it must succeed, and what it answers is dropped."""
 
     def run() -> None:
         subprocess.run(
@@ -25,10 +41,18 @@ def command(*arguments: str) -> Callable[[], None]:
             env=environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,  # for the error that is raised when it fails
         )
 
     return run
+
+
+def spent(process: Callable[[], None]) -> Spent:
+    """What a process takes with all its children."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    clock = seconds(process)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return Spent(clock, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 
 def environment() -> dict[str, str]:

@@ -1,8 +1,8 @@
 """Keeps stores of recorded sessions healthy: what to call from Python.
 
-``load`` and ``places`` say what is to be looked after (`maint.selection`), ``plan``, ``sweep``, ``apply``, ``undo``
-and ``restore`` do it (`maint.interface`), ``sessions``, ``find`` and ``explain`` look (`maint.finding`,
-`maint.explaining`).
+``load`` and ``places`` say what is to be looked after (`maint.selection`, `maint.whereabouts`), ``plan``,
+``sweep``, ``apply``, ``undo`` and ``restore`` do it (`maint.interface`), ``sessions``, ``find`` and ``explain`` look
+(`maint.finding`, `maint.explaining`).
 """
 
 from importlib import import_module
@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from maint.explaining import explain
     from maint.finding import find, sessions
     from maint.interface import apply, plan, restore, sweep, undo
-    from maint.selection import load, places
+    from maint.selection import load
+    from maint.whereabouts import places
 
 __all__ = ["apply", "explain", "find", "load", "places", "plan", "restore", "sessions", "sweep", "undo"]
 
@@ -20,7 +21,8 @@ _HOMES = {
     "maint.explaining": ("explain",),
     "maint.finding": ("find", "sessions"),
     "maint.interface": ("apply", "plan", "restore", "sweep", "undo"),
-    "maint.selection": ("load", "places"),
+    "maint.selection": ("load",),
+    "maint.whereabouts": ("places",),
 }
 
 

@@ -8,10 +8,11 @@ or not at all.
 """
 
 from enum import StrEnum
+from typing import Literal
 
 import msgspec
 
-from store.facts import Fingerprint, Member
+from store.facts import Account, Fingerprint, Member
 
 
 class Verb(StrEnum):
@@ -19,7 +20,11 @@ class Verb(StrEnum):
     RECOVER = "recover"
     DELETE_EMPTY = "delete-empty"
     REMOVE_LITTER = "remove-litter"
+    ARCHIVE = "archive"
     PRUNE = "prune"
+    COMPACT = "compact"
+    """Rewrite a pack without what has expired in it; planned by no pass but by the state of the archive."""
+
     EXPIRE_TRASH = "expire-trash"
     RESTORE = "restore"
     """Only in the journal of `maint undo` and `maint restore`; no pass plans it."""
@@ -41,6 +46,20 @@ class Result(StrEnum):
     LOST = "lost"
 
 
+class Packing(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """How a session is archived: the compression level, the form, what becomes of the original, and where to.
+
+    ``into`` is an absolute folder, or ``None`` for the archive in the store's own ``.maint``; ``pack_size`` is how
+    many bytes of tar a pack holds at most.
+    """
+
+    level: int = 3
+    form: Literal["pack", "file"] = "pack"
+    originals: Literal["remove", "trash", "keep"] = "remove"
+    into: str | None = None
+    pack_size: int = 256 << 20
+
+
 class Action(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="action", gc=False):
     """One change to one session (or lock, or leftover), and why.
 
@@ -49,6 +68,10 @@ class Action(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="a
     ``name`` is the new name of a recovered session (``None`` keeps its own).
     ``after`` names a session whose own action in this run must be done before this one may be.
     ``guard`` is the recorder's lock that is held meanwhile.
+    ``packing`` and ``account`` go with sessions that are to be archived, ``pack`` with those that are: then it is
+    the name of their pack.
+    ``mark`` is what the session is marked with in its pack (`store.marks.Why`): all there is to do where there are
+    no members, and what is done last where there are.
     """
 
     verb: Verb
@@ -63,6 +86,10 @@ class Action(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="a
     old_name: str | None = None
     after: str | None = None
     guard: Member | None = None
+    packing: Packing | None = None
+    account: Account | None = None
+    pack: str | None = None
+    mark: str | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="outcome", gc=False):
@@ -82,9 +109,26 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="
     left: Fingerprint | None = None
     """What a rewritten session was left as, so that undoing can tell whether it has changed since."""
 
+    pack: str | None = None
+    """The pack that holds the session now."""
+
+    freed: int = 0
+    """The bytes of originals that are no longer in the store nor in its trash."""
+
+    trashed: int = 0
+    """The bytes of originals that went to the trash when their session was archived."""
+
 
 def outcome_of(
-    n: int, action: Action, result: Result, detail: str = "", *, left: Fingerprint | None = None
+    n: int,
+    action: Action,
+    result: Result,
+    detail: str = "",
+    *,
+    left: Fingerprint | None = None,
+    pack: str | None = None,
+    freed: int = 0,
+    trashed: int = 0,
 ) -> Outcome:
     """The outcome of the action at place ``n``."""
     return Outcome(
@@ -98,4 +142,7 @@ def outcome_of(
         detail=detail,
         n=n,
         left=left,
+        pack=pack if pack is not None else action.pack,
+        freed=freed,
+        trashed=trashed,
     )

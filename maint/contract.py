@@ -18,17 +18,18 @@ import msgspec
 
 from maint import passes
 from maint.verdicts import Act, Kept, Verdict
-from policies import PassOptions
+from policies import ArchiveRules, PassOptions
 from store.facts import Leftover, Lock, Session
 
 Subject = TypeVar("Subject", Session, Lock, Leftover)
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """The moment for which is planned, and the zone in which calendars and names are meant."""
+    """The moment for which is planned, the zone in which calendars and names are meant, and where packs go."""
 
     now: float
     zone: ZoneInfo
+    archive: ArchiveRules = ArchiveRules()
 
 
 class Candidate(NamedTuple):

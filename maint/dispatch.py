@@ -1,15 +1,21 @@
-"""Handing out the actions of one store, in the order that keeps what leads to a session until it is seen to."""
+"""Handing out the actions of one store, in the order that keeps what leads to a session until it is seen to.
+
+First what is done to sessions one by one; then what is about packs, which is done many at a time: bringing sessions
+back from them, making them, marking what has expired in them, rewriting them; and last what takes away what leads
+to a session.
+"""
 
 from collections.abc import Callable, Iterator
+from enum import IntEnum
 from itertools import islice
 
 import msgspec
 
 from maint.actions import Action, Outcome, Result, Verb, outcome_of
+from maint.desk import Desk
 from maint.execute import Hands
-from maint.planning import PlannedStore
+from maint.planned import PlannedStore
 from maint.workers import Crew, Died
-from store.facts import Place
 
 BATCH = 128
 """Actions a task: few enough that a stop is prompt, enough that sending them costs nothing."""
@@ -17,33 +23,117 @@ BATCH = 128
 LAST_VERBS = (Verb.UNLOCK, Verb.EXPIRE_TRASH)
 """Verbs that wait until the sessions are done, because they take away what leads to them."""
 
+
+class Phase(IntEnum):
+    """When an action is done; those of one phase are done together."""
+
+    SINGLY = 0
+    RESTORE = 1
+    ARCHIVE = 2
+    MARK = 3
+    COMPACT = 4
+    LAST = 5
+
+
+class _Kind(msgspec.Struct, gc=False):
+    """What is needed of an action to tell its phase."""
+
+    verb: Verb
+    pack: str | None = None
+    mark: str | None = None
+    members: tuple[msgspec.Raw, ...] = ()
+
+
 _Numbered = tuple[int, bytes]
+_Waiting = dict[Phase, list[tuple[int, int]]]
 
 _decode = msgspec.json.Decoder(Action).decode
+_decode_kind: Callable[[bytes], _Kind] = msgspec.json.Decoder(_Kind).decode
 
 
-def outcomes_of(
-    run: str, place: Place, planned: PlannedStore, jobs: int, stop: Callable[[], bool]
-) -> Iterator[list[Outcome]]:
-    """The outcomes of all actions of a store in batches: sessions first, then what leads to them.
+def outcomes_of(desk: Desk, planned: PlannedStore) -> Iterator[list[Outcome]]:
+    """The outcomes of all actions of a store, some at a time.
 
     An action that waits for a session is skipped when that session's own action was not done.
     """
     undone: set[str] = set()
-    first = sum(count for verb, count in planned.planned.items() if verb not in LAST_VERBS)
-    hands = Hands(place, run)
-    crew: Crew[_Numbered, list[Outcome]] = Crew(jobs if first > BATCH else 1, hands, stop)
+    waiting: _Waiting = {phase: [] for phase in Phase}
+    hands = Hands(desk.place, desk.run)
+    crew: Crew[_Numbered, list[Outcome]] = Crew(_jobs(desk, planned), hands, desk.stop)
     try:
-        for task, answer in crew.run(_batches(planned, 0, first)):
+        for task, answer in crew.run(_batches(_single(planned, waiting))):
             outcomes = _unanswered(task, answer) if isinstance(answer, Died) else answer
             undone.update(outcome.session for outcome in outcomes if outcome.result is not Result.DONE)
             yield outcomes
-        for task in _batches(planned, first, None):
-            if stop():
+        for phase in (Phase.RESTORE, Phase.ARCHIVE, Phase.MARK, Phase.COMPACT):
+            if waiting[phase] and not desk.stop():
+                for outcomes in _of_packs(desk, planned, phase, waiting[phase], undone):
+                    undone.update(each.session for each in outcomes if each.result is not Result.DONE)
+                    yield outcomes
+        for some in _some(waiting[Phase.LAST]):
+            if desk.stop():
                 return
-            yield [_after(hands, n, _decode(line), undone) for n, line in task]
+            yield [_after(hands, n, _decode(planned.line_at(offset)), undone) for n, offset in some]
     finally:
         hands.close()
+
+
+def _of_packs(
+    desk: Desk, planned: PlannedStore, phase: Phase, wanted: list[tuple[int, int]], undone: set[str]
+) -> Iterator[list[Outcome]]:
+    """The outcomes of a phase that is about packs; what it takes is imported when there is such a thing."""
+    match phase:
+        case Phase.RESTORE:
+            from maint.unpacking import restored  # noqa: PLC0415
+
+            return restored(desk, planned, wanted)
+        case Phase.ARCHIVE:
+            from maint.archiving import archived  # noqa: PLC0415
+
+            return archived(desk, planned, wanted)
+        case Phase.MARK:
+            from maint.marking import marked  # noqa: PLC0415
+
+            return marked(desk, planned, wanted, undone)
+        case _:
+            from maint.compacting import compacted  # noqa: PLC0415
+
+            return compacted(desk, planned, wanted)
+
+
+def phase_of(kind: _Kind) -> Phase:
+    """When an action of this kind is done."""
+    if kind.pack is not None and kind.mark is not None and not kind.members:
+        return Phase.MARK
+    match kind.verb:
+        case Verb.ARCHIVE:
+            return Phase.ARCHIVE
+        case Verb.COMPACT:
+            return Phase.COMPACT
+        case Verb.RESTORE:
+            return Phase.RESTORE if kind.pack is not None else Phase.SINGLY
+        case Verb.UNLOCK | Verb.EXPIRE_TRASH:
+            return Phase.LAST
+        case _:
+            return Phase.SINGLY
+
+
+def _jobs(desk: Desk, planned: PlannedStore) -> int:
+    together = (*LAST_VERBS, Verb.ARCHIVE, Verb.COMPACT)
+    singly = sum(count for verb, count in planned.planned.items() if verb not in together)
+    return desk.jobs if singly > BATCH else 1
+
+
+def _single(planned: PlannedStore, waiting: _Waiting) -> Iterator[_Numbered]:
+    """The actions that are done one by one; the others are noted, by their places and where their lines begin."""
+    offset = 0
+    for n, line in enumerate(planned.lines()):
+        phase = phase_of(_decode_kind(line))
+        if phase is Phase.SINGLY:
+            yield n, line
+        else:
+            waiting[phase].append((n, offset))
+        offset += len(line)
 
 
 def _after(hands: Hands, n: int, action: Action, undone: set[str]) -> Outcome:
@@ -56,8 +146,11 @@ def _unanswered(task: list[_Numbered], died: Died) -> list[Outcome]:
     return [outcome_of(n, _decode(line), Result.LOST, died.how) for n, line in task]
 
 
-def _batches(planned: PlannedStore, start: int, stop: int | None) -> Iterator[list[_Numbered]]:
-    """The actions from one place to another, with their places, some at a time."""
-    remaining = islice(enumerate(planned.lines()), start, stop)
-    while batch := list(islice(remaining, BATCH)):
+def _batches(actions: Iterator[_Numbered]) -> Iterator[list[_Numbered]]:
+    while batch := list(islice(actions, BATCH)):
         yield batch
+
+
+def _some(wanted: list[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    for start in range(0, len(wanted), BATCH):
+        yield wanted[start : start + BATCH]

@@ -5,7 +5,6 @@ Each verb is one of the changes of `store.change`, which look again before they 
 Whoever asks again for an action that an earlier, killed attempt of the same run has done is told that it is done.
 """
 
-import errno
 import os
 import time
 from contextlib import suppress
@@ -14,6 +13,7 @@ from typing import assert_never
 import msgspec
 
 from maint.actions import Action, Outcome, Result, Verb, outcome_of
+from maint.reaching import describe, open_roots
 from store import change, durable, locks, looking, names, opening
 from store.change import Skip, Stranded
 from store.durable import Poisoned
@@ -84,6 +84,8 @@ class Hands:
                 return outcome_of(n, action, Result.DONE)
             case Verb.RESTORE:
                 return self._restore(n, action)
+            case Verb.ARCHIVE | Verb.COMPACT:
+                raise ValueError(f"{action.verb} is not done singly")
             case _:
                 assert_never(action.verb)
 
@@ -140,28 +142,6 @@ class Hands:
         return outcome_of(n, action, Result.DONE)
 
 
-def open_roots(place: Place) -> RootFds:
-    """Descriptors of those roots of a store that can be opened; the first one must."""
-    for path in place.roots.values():
-        try:
-            path.encode()
-        except UnicodeEncodeError:
-            text = "plans and journals cannot name a folder whose name is no UTF-8"
-            raise OSError(errno.EILSEQ, text, path) from None
-    first = next(iter(place.roots))
-    return RootFds(
-        {label: path for label, path in place.roots.items() if label == first or _can_be_opened(path)}
-    )
-
-
-def _can_be_opened(path: str) -> bool:
-    try:
-        os.close(opening.open_folder(path))
-    except OSError:
-        return False
-    return True
-
-
 def sync_roots(roots: RootFds, run: str) -> None:
     """Make the moves of a run durable: what came into its trash first, then what left the store's own folders.
 
@@ -177,11 +157,3 @@ def sync_roots(roots: RootFds, run: str) -> None:
                 os.close(folder)
     for label in roots.labels:
         durable.sync_folder(roots[label], label)
-
-
-def describe(error: OSError) -> str:
-    """An error of the system as a clause, with the file if it names one."""
-    text = (error.strerror or str(error)).lower()
-    if isinstance(error.filename, str):
-        return f"{text}: {names.printable(error.filename)}"
-    return text

@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from maint.contract import known_passes
-from maint.engine import default_jobs, ground_of, only_plan
-from maint.execute import open_roots
+from maint.engine import ground_of, only_plan
 from maint.finding import find
 from maint.judge import Judge, Protected
+from maint.reaching import open_roots
 from maint.run import Listener
 from maint.survey import key_of
 from maint.verdicts import Act, Compare, Kept, Verdict, Wait
+from maint.workers import default_jobs
 from policies import Policy
 from store.facts import Place, Session
 

@@ -1,18 +1,21 @@
-"""Finding sessions by id, prefix or name, in the stores and in their trash."""
+"""Finding sessions by id, prefix or name, in the stores and in their trash; and the runs that are on record."""
 
 import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
-from maint import undoing
-from maint.execute import open_roots
-from maint.planning import grace_of
-from policies import Policy
+from maint import journal, undoing
+from maint.grace import grace_of
+from maint.reaching import open_roots
 from store import edges, names, opening, trash
 from store.facts import Place, Session
 from store.layout import Moment, known_layouts
 from store.trash import Trashed
+
+if TYPE_CHECKING:
+    from policies import Policy
 
 SHOWN = 20
 """Candidates that are listed where a name is ambiguous."""
@@ -27,9 +30,12 @@ class Ambiguous(LookupError):
 
 
 def sessions(
-    policy: Policy, stores: list[Place], *, at: float | None = None
+    policy: "Policy | None", stores: list[Place], *, at: float | None = None
 ) -> Iterator[tuple[Place, Session]]:
-    """The facts of all sessions, store by store, in the order of their ids; problems are left out."""
+    """The facts of all sessions, store by store, in the order of their ids; problems are left out.
+
+    ``None`` is the shipped default policy.
+    """
     now = time.time() if at is None else at
     for place in stores:
         layout = known_layouts()[place.kind]
@@ -39,7 +45,9 @@ def sessions(
                 yield place, found
 
 
-def find(name: str, policy: Policy, stores: list[Place], *, at: float | None = None) -> tuple[Place, Session]:
+def find(
+    name: str, policy: "Policy | None", stores: list[Place], *, at: float | None = None
+) -> tuple[Place, Session]:
     """The session of this id, unique prefix of an id, or unique name; raises `NotFound` and `Ambiguous`."""
     by_prefix: list[tuple[Place, Session]] = []
     by_name: list[tuple[Place, Session]] = []
@@ -55,7 +63,7 @@ def find(name: str, policy: Policy, stores: list[Place], *, at: float | None = N
         raise NotFound(f"no session {names.printable(name)!r} in {_called(stores)}; `maint list` shows them")
     if len(found) > 1:
         raise Ambiguous(
-            _candidates(name, [f"{each.id}  {names.printable(each.name or '')}" for _, each in found])
+            candidates(name, [f"{each.id}  {names.printable(each.name or '')}" for _, each in found])
         )
     return found[0]
 
@@ -81,7 +89,7 @@ def find_trashed(session: str, stores: list[Place]) -> tuple[Place, Trashed]:
     if not found:
         raise NotFound(f"no session {names.printable(session)!r} waits in the trash of {_called(stores)}")
     if len(found) > 1:
-        raise Ambiguous(_candidates(session, sorted(found)))
+        raise Ambiguous(candidates(session, sorted(found)))
     (waiting,) = found.values()
     return max(waiting, key=lambda each: (not each[1].backup, each[1].run))
 
@@ -107,6 +115,17 @@ def content(place: Place, session: Session, *, raw: bool) -> Iterator[bytes]:
                 os.close(fd)
 
 
+def log(run: str | None, stores: list[Place]) -> Iterator[journal.Line]:
+    """The first and last lines of all runs, oldest first, or every line of one run."""
+    for place in stores:
+        with open_roots(place) as roots:
+            for each in journal.runs(roots) if run is None else [run]:
+                if run is None:
+                    yield from journal.frame(roots, each)
+                elif each in journal.runs(roots):
+                    yield from journal.read(roots, each)
+
+
 def id_of(place: Place, kept: Trashed) -> str:
     """The id of the session that waits there, or its file's name where it is none."""
     return known_layouts()[place.kind].session_of(kept.root, kept.path) or kept.path
@@ -116,7 +135,8 @@ def _called(stores: list[Place]) -> str:
     return ", ".join(place.name for place in stores) or "any store: there is none"
 
 
-def _candidates(name: str, found: list[str]) -> str:
+def candidates(name: str, found: list[str]) -> str:
+    """What is said where a name may mean several sessions."""
     shown = "\n".join(f"  {each}" for each in found[:SHOWN])
     more = f"\n  and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     return f"{names.printable(name)!r} may be any of {len(found)}:\n{shown}{more}"

@@ -11,23 +11,28 @@ Times are seconds since the epoch; ``None`` for ``now`` or ``at`` is the present
 
 import os
 import time
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from maint import journal, undoing
+from maint import archived, undoing
 from maint.actions import Action
-from maint.engine import carry_out_actions, default_jobs, only_plan
-from maint.engine import sweep as engine_sweep
-from maint.execute import open_roots
+from maint.carrying_out import carry_out_actions
 from maint.finding import NotFound, find_trashed, id_of
+from maint.reaching import open_roots
 from maint.run import Listener, Run
-from maint.saved import SavedPlan
-from policies import Policy
+from maint.workers import default_jobs
 from store import change
+from store.catalogue import Archived
 from store.facts import Place
+from store.names import printable
+from store.trash import Trashed
+
+if TYPE_CHECKING:
+    from maint.saved import SavedPlan
+    from policies import Policy
 
 
 def plan(
-    policy: Policy,
+    policy: "Policy",
     stores: list[Place],
     *,
     at: float | None = None,
@@ -36,7 +41,9 @@ def plan(
     listener: Listener | None = None,
 ) -> Run:
     """What a sweep would do at that moment; changes nothing. Its ``plan`` has the actions with their reasons."""
-    return only_plan(
+    from maint import engine  # noqa: PLC0415  passes and policies, which bringing something back need not load
+
+    return engine.only_plan(
         policy,
         stores,
         at=at,
@@ -47,16 +54,22 @@ def plan(
 
 
 def sweep(
-    policy: Policy,
+    policy: "Policy",
     stores: list[Place],
     *,
     jobs: int | None = None,
     expire: bool = True,
     wait: float = 0.0,
     listener: Listener | None = None,
+    command: str = "sweep",
 ) -> Run:
-    """One whole run: survey, plan, apply. ``wait`` is how many seconds to wait for a busy store."""
-    return engine_sweep(
+    """One whole run: survey, plan, apply. ``wait`` is how many seconds to wait for a busy store.
+
+    ``command`` is what the journal calls it.
+    """
+    from maint import engine  # noqa: PLC0415  see plan
+
+    return engine.sweep(
         policy,
         stores,
         now=time.time(),
@@ -64,11 +77,12 @@ def sweep(
         expire=expire,
         wait=wait,
         listener=listener or Listener(),
+        command=command,
     )
 
 
 def apply(
-    saved: SavedPlan, *, jobs: int | None = None, wait: float = 0.0, listener: Listener | None = None
+    saved: "SavedPlan", *, jobs: int | None = None, wait: float = 0.0, listener: Listener | None = None
 ) -> Run:
     """Carry out a saved plan, as far as its files still are what they were."""
     work = [(place, saved.actions(name)) for name, place in saved.places.items()]
@@ -99,47 +113,108 @@ def undo(
             impossible += undone.impossible
     if not work:
         raise NotFound(f"no store has a run {run!r}; `maint log` lists them")
-    done = carry_out_actions("undo", run, work, jobs=1, wait=wait, listener=listener or Listener())
+    done = carry_out_actions(
+        "undo", run, work, jobs=default_jobs(), wait=wait, listener=listener or Listener()
+    )
     return done, impossible
 
 
 def restore(
-    sessions: list[str], stores: list[Place], *, wait: float = 0.0, listener: Listener | None = None
+    sessions: list[str],
+    stores: list[Place],
+    *,
+    jobs: int | None = None,
+    wait: float = 0.0,
+    listener: Listener | None = None,
 ) -> Run:
-    """Bring sessions back from the trash to their places, never over anything.
+    """Bring sessions back from the trash or from packs to their places, never over anything.
 
-    Raises `NotFound` and `Ambiguous`.
+    Where both have one, the later of the two comes back. Raises `NotFound` and `Ambiguous`.
     """
     work: dict[str, tuple[Place, list[Action]]] = {}
+    chosen: list[tuple[Place, Trashed | Archived]] = []
     for session in sessions:
-        place, kept = find_trashed(session, stores)
-        if kept.backup:
+        each = _waiting(session, stores)
+        if each not in chosen:  # who names one twice wants it once
+            chosen.append(each)
+    for place, found in chosen:
+        if isinstance(found, Archived):
+            action = archived.restoring(place, found)
+        elif found.backup:
             raise NotFound(
                 f"{session}: what waits is the old self of a recovered session: take its run back with "
-                f"`maint undo {kept.run}`, or copy it out with --to"
+                f"`maint undo {found.run}`, or copy it out with --to"
             )
-        action = undoing.restoring(place, kept, id_of(place, kept), "brought back by hand")
+        else:
+            action = undoing.restoring(place, found, id_of(place, found), "brought back by hand")
         work.setdefault(place.name, (place, []))[1].append(action)
     return carry_out_actions(
-        "restore", None, list(work.values()), jobs=1, wait=wait, listener=listener or Listener()
+        "restore",
+        None,
+        list(work.values()),
+        jobs=jobs or default_jobs(),
+        wait=wait,
+        listener=listener or Listener(),
     )
 
 
-def copy_out(session: str, stores: list[Place], folder: str) -> str:
-    """Copy a session from the trash or the backups to a folder, byte for byte; the path it has there."""
-    place, kept = find_trashed(session, stores)
-    name = os.path.basename(kept.path)
+def restore_all(
+    globs: list[str],
+    stores: list[Place],
+    *,
+    ended_before: float | None = None,
+    jobs: int | None = None,
+    wait: float = 0.0,
+    listener: Listener | None = None,
+) -> Run:
+    """Bring back all sessions in packs whose id or name matches a glob (any, if there are none) and that are old enough.
+
+    Raises OSError when a store cannot be read.
+    """
+    work = [
+        (place, (archived.restoring(place, each) for each in chosen))
+        for place, chosen in archived.select(stores, globs, ended_before)
+    ]
+    return carry_out_actions(
+        "restore", None, work, jobs=jobs or default_jobs(), wait=wait, listener=listener or Listener()
+    )
+
+
+def copy_out(session: str, stores: list[Place], folder: str) -> list[str]:
+    """Copy a session from the trash, the backups or a pack to a folder, byte for byte; the paths it has there.
+
+    Raises `NotFound`, `Ambiguous`, FileExistsError, OSError, and `store.frames.Damaged`.
+    """
+    place, found = _waiting(session, stores)
+    if isinstance(found, Archived):
+        return archived.copy_out(place, found, folder)
+    name = os.path.basename(found.path)
     with open_roots(place) as roots:
-        change.copy_out(roots, kept.kept, folder, name, root=kept.home)
-    return os.path.join(folder, name)
+        change.copy_out(roots, found.kept, folder, name, root=found.home)
+    return [os.path.join(folder, name)]
 
 
-def log(run: str | None, stores: list[Place]) -> Iterator[journal.Line]:
-    """The first and last lines of all runs, oldest first, or every line of one run."""
-    for place in stores:
-        with open_roots(place) as roots:
-            for each in journal.runs(roots) if run is None else [run]:
-                if run is None:
-                    yield from journal.frame(roots, each)
-                elif each in journal.runs(roots):
-                    yield from journal.read(roots, each)
+def _waiting(session: str, stores: list[Place]) -> tuple[Place, Trashed | Archived]:
+    """What waits under a name: in the trash or in a pack, whatever is later, and a backup only where nothing else does."""
+    kept: tuple[Place, Trashed] | None
+    try:
+        kept = find_trashed(session, stores)
+    except NotFound:
+        kept = None
+    packed = archived.find(session, stores)
+    if packed is None and kept is None:
+        where = ", ".join(place.name for place in stores) or "any store: there is none"
+        text = f"no session {printable(session)!r} waits in the trash or in a pack of {where}"
+        if away := archived.out_of_reach(stores):
+            text += f"; not looked into, because they cannot be opened: {', '.join(map(printable, away))}"
+        raise NotFound(text)
+    if packed is None:
+        assert kept is not None
+        return kept
+    return kept if kept is not None and _is_later(kept[1], packed[1]) else packed
+
+
+def _is_later(kept: Trashed, packed: Archived) -> bool:
+    """Whether what waits in the trash is the later state of a session, or as late, and the nearer one."""
+    changed = kept.fingerprint.mtime_ns / 1e9
+    return not kept.backup and changed >= packed.entry.last_changed

@@ -11,14 +11,17 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from maint.actions import Action, Outcome, Result, Verb
-from policies import Policy
 from store import durable, names, opening
 from store.facts import Place
 from store.roots import RootFds, make_folders
+
+if TYPE_CHECKING:  # reading a journal needs no policy
+    from policies import Policy
 
 _BATCH = 4096
 _APPEND = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -56,13 +59,28 @@ class EndLine(msgspec.Struct, frozen=True, tag_field="type", tag="end", kw_only=
     lost: int
     bytes_freed: int
     bytes_trashed: int
+    bytes_packed: int = 0
     seconds: float
     stopped: bool = False
     settled_by: str | None = None
     """The later run that found this one killed."""
 
 
-Line = RunLine | Action | BeginLine | Outcome | EndLine
+class SealedLine(msgspec.Struct, frozen=True, tag_field="type", tag="sealed", kw_only=True):
+    """A pack was written, made durable, read back and compared, and has its name: from here on originals may go.
+
+    ``bytes`` are those of the sessions in it, ``packed`` its own; ``replaces`` is the pack it was made from, if any.
+    """
+
+    pack: str
+    path: str
+    sessions: int
+    bytes: int
+    packed: int
+    replaces: str | None = None
+
+
+Line = RunLine | Action | BeginLine | SealedLine | Outcome | EndLine
 _decode: Callable[[bytes], Line] = msgspec.json.Decoder(Line).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -132,6 +150,11 @@ class Journal:
         if self._unsynced >= _BATCH:
             durable.sync_file(self._fd, names.JOURNAL)
             self._unsynced = 0
+
+    def sealed(self, line: SealedLine) -> None:
+        """Note a pack; durable on return."""
+        durable.write_all(self._fd, _encode(line) + b"\n")
+        durable.sync_file(self._fd, names.JOURNAL)
 
     def end(self, line: EndLine) -> None:
         """Write the last line; durable on return."""
@@ -228,7 +251,7 @@ def last_run_time(roots: RootFds) -> float | None:
     return names.run_time(known[-1]) if known else None
 
 
-def timestamp(moment: float, policy: Policy | None) -> str:
+def timestamp(moment: float, policy: "Policy | None") -> str:
     """A moment as journals and reports write it: RFC 3339, with the offset of the policy's zone (or UTC)."""
     zone = policy.zone if policy is not None else UTC
     try:
@@ -238,7 +261,7 @@ def timestamp(moment: float, policy: Policy | None) -> str:
 
 
 def run_line(
-    run: str, command: str, at: str, place: Place, policy: Policy | None, version: str, about: str | None
+    run: str, command: str, at: str, place: Place, policy: "Policy | None", version: str, about: str | None
 ) -> RunLine:
     """The first line for a run that this process is about to do."""
     return RunLine(

@@ -5,11 +5,12 @@ It says what becomes of each session by itself; what only a comparison with othe
 unique names) is left open and settled when all have been seen.
 """
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -18,7 +19,7 @@ from maint.actions import REMOVES_SESSIONS, Action, Verb
 from maint.contract import Candidate, Pass, Setting
 from maint.verdicts import Act, Compare, Kept, No, Verdict, Wait
 from policies import Cap, Limits, NameTemplate, PassOptions, Policy
-from store.facts import Leftover, Lock, Place, Session, State
+from store.facts import Leftover, Lock, Place, Session, State, account_of
 
 _CORRUPT = State.CORRUPT  # looked up once: that costs more than all the rest of a question
 
@@ -63,6 +64,9 @@ class Judge:
     moment ago, so that a mistake costs one step and not two; and what somebody brought back by hand, so that there
     is time to mend the policy that took it. They take part in no comparison either: a sweep right after another one
     must find the groups as that one did, or it would remove more.
+
+    With ``of="archived"`` the judge is for sessions in packs: only passes ``of: archived`` are asked.
+    What lies in a pack does not change, so that its idle time does not protect it.
     """
 
     def __init__(
@@ -72,17 +76,21 @@ class Judge:
         store: str,
         now: float,
         spared: Mapping[str, Protected] = EMPTY,
+        *,
+        of: Literal["live", "archived"] = "live",
     ) -> None:
-        self.setting = Setting(now, policy.zone)
+        archived = of == "archived"
+        self.setting = Setting(now, policy.zone, policy.archive)
         self._now = now
         self.spared = spared
         self._min_idle = policy.limits.min_idle
-        self._idle_before = self._min_idle.before(now, policy.zone)
+        self.idle_before = self._min_idle.before(now, policy.zone)
+        self._idle_before = math.inf if archived else self.idle_before
         self._protect = [(each.compile(now, policy.zone), each.text) for each in policy.protect]
         steps = [
             self._bind(position, passes[options.pass_name], options)
             for position, options in enumerate(policy.passes)
-            if options.stores is None or store in options.stores
+            if options.of_archived is archived and (options.stores is None or store in options.stores)
         ]
         self.sessions = [step for step in steps if step.pass_.subject is Session]
         self.compares = any(getattr(step.options, "compares", False) for step in self.sessions)
@@ -99,6 +107,10 @@ class Judge:
             where is not None and where.names_state(State.CORRUPT),
             pass_.bind(options, self.setting),
         )
+
+    def pass_name(self, position: int) -> str:
+        """The pass at this place in the policy."""
+        return next(step.options.pass_name for step in self.sessions if step.position == position)
 
     def protection(self, session: Session) -> Protected | None:
         """Why nothing is done to this session, whatever the passes say; ``None`` if they may be asked."""
@@ -199,6 +211,8 @@ def action_for(place: Place, session: Session, pass_name: str, act: Act) -> Acti
         reason=act.reason,
         members=session.members,
         old_name=session.name,
+        packing=act.packing,
+        account=account_of(session) if act.packing is not None else None,
     )
 
 
@@ -252,23 +266,37 @@ class Comparison:
 
 
 def refusals(
-    limits: Limits, store: str, sessions: int, future: int, planned: Mapping[Verb, int]
+    limits: Limits,
+    store: str,
+    sessions: int,
+    future: int,
+    planned: Mapping[Verb, int],
+    *,
+    archived: int = 0,
+    expiring: int = 0,
 ) -> list[str]:
-    """Why the plan for one store must not be carried out; empty if it may be."""
+    """Why the plan for one store must not be carried out; empty if it may be.
+
+    ``sessions`` are those that the survey found, ``archived`` those in packs.
+    ``expiring`` is how many of the planned `Verb.PRUNE` are of archived sessions: these end for good, and nothing
+    of them goes to the trash.
+    """
     said: list[str] = []
 
-    def check(cap: Cap | None, count: int, what: str, key: str) -> None:
-        if cap is not None and count > cap.allows(sessions):
+    def check(cap: Cap | None, count: int, total: int, what: str, key: str) -> None:
+        if cap is not None and count > cap.allows(total):
             said.append(
-                f"store {store!r}: {count} of {sessions} sessions would {what}, "
-                f"more than limits.{key} allows ({cap.allows(sessions)})"
+                f"store {store!r}: {count} of {total} sessions would {what}, "
+                f"more than limits.{key} allows ({cap.allows(total)})"
             )
 
-    removed = sum(planned.get(verb, 0) for verb in REMOVES_SESSIONS)
-    check(limits.max_removed, removed, "go to the trash", "max_removed")
-    check(limits.max_expired, planned.get(Verb.EXPIRE_TRASH, 0), "end for good", "max_expired")
-    destructive = removed + planned.get(Verb.EXPIRE_TRASH, 0)
-    if destructive and future > max(FUTURE_AT_LEAST, FUTURE_SHARE * sessions):
+    removed = sum(planned.get(verb, 0) for verb in REMOVES_SESSIONS) - expiring
+    packed = planned.get(Verb.ARCHIVE, 0)
+    ended = planned.get(Verb.EXPIRE_TRASH, 0) + expiring
+    check(limits.max_removed, removed, sessions, "go to the trash", "max_removed")
+    check(limits.max_archived, packed, sessions, "be archived", "max_archived")
+    check(limits.max_expired, ended, sessions + archived, "end for good", "max_expired")
+    if removed + packed + ended and future > max(FUTURE_AT_LEAST, FUTURE_SHARE * sessions):
         said.append(
             f"store {store!r}: {future} of {sessions} sessions carry a time in the future: is the clock right?"
         )
@@ -276,8 +304,8 @@ def refusals(
 
 
 def clock_refusal(store: str, now: float, last_run: float | None, planned: Counter[Verb]) -> str | None:
-    """Why a clock that runs behind the last recorded run must not remove anything."""
-    removes = sum(planned[verb] for verb in (*REMOVES_SESSIONS, Verb.EXPIRE_TRASH))
-    if last_run is None or now >= last_run or not removes:
+    """Why a clock that runs behind the last recorded run must not remove or archive anything."""
+    by_age = sum(planned[verb] for verb in (*REMOVES_SESSIONS, Verb.ARCHIVE, Verb.EXPIRE_TRASH))
+    if last_run is None or now >= last_run or not by_age:
         return None
     return f"store {store!r}: the clock is {last_run - now:.0f} s behind the last run: is it right?"

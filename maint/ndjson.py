@@ -4,20 +4,23 @@ Fields are only ever added.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from maint import journal
 from maint.actions import Outcome
-from maint.explaining import Explanation
 from maint.finding import id_of
 from maint.journal import timestamp
-from maint.planning import Plan, PlannedStore
+from maint.planned import Plan, PlannedStore
 from maint.run import Run
 from maint.verdicts import Verdict
+from store.catalogue import Archived
 from store.facts import Place, Session
 from store.trash import Trashed
+
+if TYPE_CHECKING:  # it brings all of planning with it
+    from maint.explaining import Explanation
 
 _encode = msgspec.json.Encoder().encode
 
@@ -64,6 +67,8 @@ def summary_line(run: Run) -> bytes:
         "lost": summary.lost,
         "bytes_freed": summary.bytes_freed,
         "bytes_trashed": summary.bytes_trashed,
+        "bytes_archived": summary.bytes_archived,
+        "bytes_packed": summary.bytes_packed,
         "seconds": round(summary.seconds, 3),
         "refused": run.refused,
         "busy": [busy.place.name for busy in run.busy],
@@ -90,6 +95,7 @@ def status_line(store: PlannedStore, trash: tuple[int, int]) -> bytes:
                 "ages": tally.ages,
                 "empty": tally.empty,
                 "trash": {"files": trash[0], "bytes": trash[1]},
+                "archived": {"sessions": store.archived, "bytes": store.archived_bytes},
                 "planned": dict(store.planned),
                 "problems": store.problems,
             }
@@ -125,7 +131,7 @@ def session_line(place: Place, session: Session) -> bytes:
     return _encode(session_record(place, session)) + b"\n"
 
 
-def explanation_line(told: Explanation) -> bytes:
+def explanation_line(told: "Explanation") -> bytes:
     """An explanation for scripts."""
     record = session_record(told.place, told.session) | {
         "type": "explanation",
@@ -143,6 +149,33 @@ def explanation_line(told: Explanation) -> bytes:
 def verdict_kind(verdict: Verdict) -> str:
     """A verdict's kind for scripts."""
     return type(verdict).__name__.lower()
+
+
+def archived_line(place: Place, each: Archived) -> bytes:
+    """A session in a pack, for scripts."""
+    entry, told = each.entry, each.entry.account
+    record = {
+        "type": "archived",
+        "store": place.name,
+        "kind": place.kind,
+        "session": entry.id,
+        "name": told.name,
+        "state": told.state,
+        "pack": each.pack,
+        "path": f"{place.roots[each.label]}/{each.pack}",
+        "run": each.run,
+        "bytes": entry.size,
+        "packed": entry.packed,
+        "records": told.records,
+        "empty": told.empty,
+        "started_at": told.started_at,
+        "ended_at": told.ended_at,
+        "last_changed": entry.last_changed,
+        "project": told.project,
+        "tags": told.tags,
+        "files": [member.path for member in entry.members],
+    }
+    return _encode(record) + b"\n"
 
 
 def trashed_line(place: Place, kept: Trashed) -> bytes:

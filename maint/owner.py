@@ -17,7 +17,7 @@ _LATE = (
     "encodings.raw_unicode_escape",
     "encodings.unicode_escape",
     "filelock",
-    "multiprocess.connection",
+    "maint.worker",
     "multiprocess.popen_fork",
     "psutil",
     "secrets",

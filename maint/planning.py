@@ -1,15 +1,14 @@
 """Making a plan of whole stores: list, survey, compare, name, and check the limits."""
 
-import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import IO
 
 import msgspec
 
 from maint.actions import Action, Verb
 from maint.contract import known_passes
+from maint.grace import grace_of
 from maint.judge import (
     Comparison,
     Judge,
@@ -20,84 +19,19 @@ from maint.judge import (
     unique_name,
 )
 from maint.owner import as_owner
-from maint.survey import Draft, Progress, Reader, StoreSurvey, read_drafts, survey
-from maint.tally import Tally
+from maint.packed import Shelf, copies_of, look_at_packs, plan_compaction
+from maint.planned import Plan, PlannedStore
+from maint.run import Progress
+from maint.spool import Spool
+from maint.survey import Draft, Reader, StoreSurvey, read_drafts, survey
 from maint.verdicts import Act, Kept
 from policies import NameTemplate, Policy
 from store.facts import Member, Place, Problem
 from store.layout import Moment, known_layouts
 from store.trash import Trashed
 
-IN_MEMORY = 8 * 1024 * 1024
-"""Bytes of actions a store that are kept in memory; beyond that they wait in a temporary file."""
-
-GRACE = 86_400.0
-"""Seconds of silence up to which a recorder counts as living, where no pass of the policy says it."""
-
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Action).decode
-
-
-class Spool(tempfile.SpooledTemporaryFile[bytes]):
-    """Lines that wait in memory, and beyond a size in a file without a name; they go with the plan they are of."""
-
-    def __del__(self) -> None:
-        self.close()
-
-
-@dataclass
-class PlannedStore:
-    """One store in a plan: where it is, what is there, and what is to be done, in order."""
-
-    place: Place
-    tally: Tally = field(default_factory=Tally)
-    problems: list[Problem] = field(default_factory=list)
-    planned: Counter[Verb] = field(default_factory=Counter)
-    planned_bytes: Counter[Verb] = field(default_factory=Counter)
-    refusals: list[str] = field(default_factory=list)
-    complete: bool = True
-    spool: IO[bytes] = field(default_factory=lambda: Spool(max_size=IN_MEMORY))
-
-    def add(self, action: Action) -> None:
-        """Append an action."""
-        self.add_line(_encode(action), action.verb, action.bytes)
-
-    def add_line(self, line: bytes, verb: Verb, size: int) -> None:
-        """Append an action that is JSON already; verb and bytes are its own."""
-        self.spool.write(line + b"\n")
-        self.planned[verb] += 1
-        self.planned_bytes[verb] += size
-
-    def lines(self) -> Iterator[bytes]:
-        """The actions in order, a line of JSON each."""
-        self.spool.seek(0)
-        for line in self.spool:  # noqa: UP028  `yield from` would close the file with this generator
-            yield line
-
-    def actions(self) -> Iterator[Action]:
-        """The actions in order."""
-        return map(_decode, self.lines())
-
-
-@dataclass
-class Plan:
-    """The ordered actions of one run over some stores, and why none of it may be done, if so."""
-
-    run: str
-    at: float
-    policy: Policy
-    stores: list[PlannedStore]
-    compared: Mapping[int, Mapping[str, Act | Kept]] = field(default_factory=dict)
-    """What comparing passes said, by the pass's place in the policy and the session's key."""
-
-    @property
-    def refused(self) -> list[str]:
-        return [text for store in self.stores for text in store.refusals]
-
-    @property
-    def complete(self) -> bool:
-        """Whether all sessions were read; what was interrupted must not be carried out."""
-        return all(store.complete for store in self.stores)
 
 
 class StoreUnreadable(Exception):
@@ -113,13 +47,14 @@ class StoreUnreadable(Exception):
 class Ground:
     """What is known of a store before it is surveyed.
 
-    ``ripe`` gives what waits in its trash since before the grace period, ``spared`` are sessions that are left
+    ``shelf`` are its packs, ``ripe`` gives what waits in its trash since before the grace period, ``spared`` are sessions that are left
     alone because of what was done to them lately, ``last_run`` is when the last run on record began.
     """
 
     place: Place
     ripe: Callable[[], Iterable[Trashed]]
     spared: Mapping[str, Protected]
+    shelf: Shelf
     last_run: float | None = None
 
 
@@ -146,19 +81,23 @@ def make_plan(
         place = ground.place
         layout = known_layouts()[place.kind]
         judge = Judge(policy, passes, place.name, now, ground.spared)
-        spool: IO[bytes] = Spool(max_size=IN_MEMORY)
+        spool: IO[bytes] = Spool()
         with as_owner(place.path):
             try:
                 listing = layout.discover(place, Moment(now, grace_of(policy, now)))
             except OSError as error:
                 raise StoreUnreadable(place, error.strerror or str(error)) from error
             listings[place.name] = listing
-            reader = Reader(place, layout, listing, judge)
+            copies = copies_of(ground.shelf, policy)
+            reader = Reader(place, layout, listing, judge, copies)
             found = survey(place, listing, reader, spool, jobs=jobs, stop=stop, progress=progress)
         for position, group, row in found.rows:
             comparisons.setdefault(position, Comparison()).groups[group].append(row)
         found.rows.clear()
         store = PlannedStore(place, found.tally, found.problems, complete=found.complete)
+        with as_owner(place.path):
+            packed = Judge(policy, passes, place.name, now, ground.spared, of="archived")
+            look_at_packs(ground.shelf, store, packed, comparisons, spool)
         read.append((ground, judge, store, found, spool))
     verdicts = {
         position: comparison.settle(
@@ -170,8 +109,10 @@ def make_plan(
         moved: dict[str, float] = {}
         with spool:
             for draft in read_drafts(spool):
-                if draft.key is not None and isinstance(verdicts[draft.position][draft.key], Kept):
-                    continue
+                if draft.key is not None:
+                    if isinstance(verdicts[draft.position][draft.key], Kept):
+                        continue
+                    store.expiring += policy.passes[draft.position].of_archived
                 line = draft.line
                 if draft.rename_at is not None:
                     line = _named(draft, draft.rename_at, policy, found.taken, moved)
@@ -189,29 +130,25 @@ def make_plan(
                 after = lock.session if lock.session in found.claimed else None
                 store.add(action_for_other(store.place, lock, told[0].options.pass_name, told[1], after))
         if expire:
+            plan_compaction(ground.shelf, store, judge)
             _expire(store, ground, policy, now)
         tally = store.tally
         for name, count in sorted(tally.unread.items()):
             text = f"{count} sessions lack a fact that {name} asks for, and are left alone by it"
             store.problems.append(Problem(store.place.name, "", text))
         store.refusals = refusals(
-            policy.limits, store.place.name, tally.total.sessions, tally.future, store.planned
+            policy.limits,
+            store.place.name,
+            tally.total.sessions,
+            tally.future,
+            store.planned,
+            archived=store.archived,
+            expiring=store.expiring,
         )
         behind = clock_refusal(store.place.name, now, ground.last_run, store.planned)
         if behind is not None:
             store.refusals.append(behind)
     return Plan(run, now, policy, [store for _, _, store, _, _ in read], verdicts)
-
-
-def grace_of(policy: Policy, now: float) -> float:
-    """Seconds of silence up to which a recorder counts as living: what the policy's own passes wait for."""
-    passes = known_passes()
-    waits = [
-        now - options.idle_for.before(now, policy.zone)  # type: ignore[attr-defined]
-        for options in policy.passes
-        if passes[options.pass_name].judges_liveness
-    ]
-    return min(waits, default=GRACE)
 
 
 def _named(draft: Draft, when: float, policy: Policy, taken: set[str], moved: dict[str, float]) -> bytes:

@@ -6,29 +6,34 @@ Every name of a file is made printable on the way out: nobody's terminal is at t
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from maint import journal
 from maint.actions import Action, Outcome, Result, Verb
-from maint.explaining import Explanation
 from maint.finding import id_of
-from maint.journal import EndLine, RunLine
-from maint.planning import Plan, PlannedStore
+from maint.journal import EndLine, RunLine, SealedLine
+from maint.planned import Plan, PlannedStore
 from maint.run import SPEAK_AFTER, Busy, Run, Summary
 from maint.tally import Tally
 from maint.verdicts import Act, Compare, Kept, No, Verdict, Wait
+from store.catalogue import Archived
 from store.facts import Place, Problem, Session
 from store.names import printable
 from store.trash import Trashed
+
+if TYPE_CHECKING:  # it brings all of planning with it
+    from maint.explaining import Explanation
 
 PLANNED = {
     Verb.UNLOCK: "remove stale locks",
     Verb.RECOVER: "recover",
     Verb.DELETE_EMPTY: "trash empty ones",
     Verb.REMOVE_LITTER: "trash litter",
+    Verb.ARCHIVE: "archive",
     Verb.PRUNE: "trash old ones",
+    Verb.COMPACT: "rewrite packs",
     Verb.EXPIRE_TRASH: "end what waited in the trash",
     Verb.RESTORE: "bring back",
 }
@@ -37,7 +42,9 @@ DONE = {
     Verb.RECOVER: "recovered",
     Verb.DELETE_EMPTY: "empty ones moved to trash",
     Verb.REMOVE_LITTER: "litter moved to trash",
+    Verb.ARCHIVE: "archived",
     Verb.PRUNE: "old ones moved to trash",
+    Verb.COMPACT: "packs rewritten",
     Verb.EXPIRE_TRASH: "ended for good",
     Verb.RESTORE: "brought back",
 }
@@ -114,7 +121,9 @@ def summary_text(run: Run) -> Iterator[str]:
             yield f"  {label}: {count:,}"
     if not summary.done:
         yield "  nothing was changed" if run.refused or summary.planned else "  nothing to do"
-    freed = f", {size(summary.bytes_freed)} freed" if summary.bytes_freed else ""
+    if summary.bytes_packed:
+        yield f"  {size(summary.bytes_archived)} are {size(summary.bytes_packed)} in packs now"
+    freed = f", {size(summary.bytes_freed)} freed" if summary.bytes_freed > 0 else ""
     trash = f", {size(summary.bytes_trashed)} in the trash" if summary.bytes_trashed else ""
     stopped = ", stopped early" if summary.stopped else ""
     yield f"run {run.id}: {summary.sessions:,} sessions in {summary.seconds:.1f} s{trash}{freed}{stopped}"
@@ -183,6 +192,8 @@ def status_text(store: PlannedStore, trash: tuple[int, int]) -> Iterator[str]:
     if states:
         yield f"  states  {states}; {tally.empty:,} empty"
         yield f"  ages    {', '.join(_ages(tally))}"
+    if store.archived:
+        yield f"  archive {store.archived:,} sessions, {size(store.archived_bytes)} packed"
     count, held = trash
     if count:
         yield f"  trash   {count:,} files, {size(held)}"
@@ -208,7 +219,7 @@ def session_row(session: Session, now: float) -> str:
     )
 
 
-def explanation_text(told: Explanation, at: float, zone_text: Any) -> Iterator[str]:
+def explanation_text(told: "Explanation", at: float, zone_text: Any) -> Iterator[str]:
     """Why a session stays or goes."""
     session = told.session
     yield f"{session.id} in {session.store}"
@@ -253,6 +264,16 @@ def verdict_text(verdict: Verdict) -> str:
             return f"no: {reason}"
 
 
+def archived_row(each: Archived, now: float) -> str:
+    """A session in a pack as a row of a list."""
+    told = each.entry.account
+    count = "?" if told.records is None else str(told.records)
+    return (
+        f"{printable(each.entry.id):<36}  {told.state:<9}  {ago(now - each.ended):>7}  "
+        f"{size(each.entry.size):>10}  {count:>6}  {printable(told.name or '-')}"
+    )
+
+
 def trashed_row(place: Place, kept: Trashed) -> str:
     """What waits in the trash as a row of a list."""
     what = "backup" if kept.backup else "trash"
@@ -282,6 +303,9 @@ def log_text(line: journal.Line) -> str:
         case Outcome():
             detail = f": {line.detail}" if line.detail else ""
             return f"    {line.result}: {line.verb} {printable(line.session)}{detail}"
+        case SealedLine():
+            text = f"{line.sessions:,} sessions, {size(line.bytes)} in {size(line.packed)}"
+            return f"    sealed {printable(line.path)}: {text}"
         case _:
             return "    begun"
 

@@ -2,20 +2,22 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+import msgspec
 
 from maint.actions import Outcome, Result, Verb
-from maint.planning import Plan
-from maint.survey import Progress
+from maint.planned import Plan
 from store.facts import Place, Problem
 from store.locks import Holder
 
 SPEAK_AFTER = 3
 """Skips in a row after which a busy store is worth a word to nobody in particular."""
 
+Progress = Callable[[str, int, int], None]
+"""Told the store's name, how many of its sessions are done, and how many there are."""
 
-@dataclass(frozen=True)
-class Busy:
+
+class Busy(msgspec.Struct, frozen=True):
     """A store that another maintainer holds: who, and how many runs in a row have found it so."""
 
     place: Place
@@ -23,28 +25,32 @@ class Busy:
     skips: int
 
 
-@dataclass(frozen=True)
-class Unreachable:
+class Unreachable(msgspec.Struct, frozen=True):
     """A store that could not be read or written, and why."""
 
     place: Place
     why: str
 
 
-@dataclass
-class Summary:
+class Summary(msgspec.Struct):
     """What a run came to."""
 
     sessions: int = 0
-    planned: Counter[Verb] = field(default_factory=Counter)
-    done: Counter[Verb] = field(default_factory=Counter)
+    planned: Counter[Verb] = msgspec.field(default_factory=Counter)
+    done: Counter[Verb] = msgspec.field(default_factory=Counter)
     skipped: int = 0
     failed: int = 0
     lost: int = 0
     bytes_freed: int = 0
     bytes_trashed: int = 0
+    bytes_archived: int = 0
+    """Of the sessions that went into packs, as they were in the store."""
+
+    bytes_packed: int = 0
+    """Of the packs that were made."""
+
     seconds: float = 0.0
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[Problem] = msgspec.field(default_factory=list)
     stopped: bool = False
 
     def count(self, outcome: Outcome) -> None:
@@ -52,9 +58,14 @@ class Summary:
         match outcome.result:
             case Result.DONE:
                 self.done[outcome.verb] += 1
+                self.bytes_freed += outcome.freed
+                if outcome.verb is Verb.ARCHIVE:
+                    self.bytes_archived += outcome.bytes
+                    self.bytes_trashed += outcome.trashed
+                    return
                 if outcome.verb is Verb.EXPIRE_TRASH:
                     self.bytes_freed += outcome.bytes
-                elif outcome.verb not in (Verb.RECOVER, Verb.RESTORE):
+                elif outcome.verb not in (Verb.RECOVER, Verb.RESTORE) and outcome.pack is None:
                     self.bytes_trashed += outcome.bytes
             case Result.SKIPPED:
                 self.skipped += 1
@@ -63,29 +74,49 @@ class Summary:
             case Result.LOST:
                 self.lost += 1
 
+    def seal(self, packed: int) -> None:
+        """Take in a pack of so many bytes, which take away from what is freed."""
+        self.bytes_packed += packed
+        self.bytes_freed -= packed
 
-@dataclass
-class Listener:
+
+class Bytes:
+    """Counts the bytes that are packed and unpacked, and tells of them."""
+
+    def __init__(self, store: str, planned: Counter[Verb], tell: Progress) -> None:
+        self._store = store
+        self._total = planned[Verb.ARCHIVE] + planned[Verb.RESTORE]
+        self._done = 0
+        self._tell = tell
+
+    def __call__(self, size: int) -> None:
+        self._done += size
+        self._tell(self._store, self._done, max(self._total, self._done))
+
+
+class Listener(msgspec.Struct):
     """Who wants to hear of a run while it goes on; every part may be left out.
 
     ``stop`` is asked between tasks: once it says yes the run finishes what is in flight and ends.
     """
 
     progress: Progress = lambda _store, _done, _total: None
+    read: Progress = lambda _store, _done, _total: None
+    """Told the store's name, how many bytes were packed or unpacked, and how many there are."""
+
     planned: Callable[[Plan], None] = lambda _plan: None
     outcome: Callable[[Outcome], None] = lambda _outcome: None
     stop: Callable[[], bool] = lambda: False
 
 
-@dataclass
-class Run:
+class Run(msgspec.Struct):
     """A run that is over (or a plan that was only made): its plan, its sums, and what stood in its way."""
 
     id: str
     summary: Summary
     plan: Plan | None = None
-    busy: list[Busy] = field(default_factory=list)
-    unreachable: list[Unreachable] = field(default_factory=list)
+    busy: list[Busy] = msgspec.field(default_factory=list)
+    unreachable: list[Unreachable] = msgspec.field(default_factory=list)
 
     @property
     def refused(self) -> list[str]:

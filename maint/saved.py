@@ -11,14 +11,17 @@ from dataclasses import dataclass
 
 import msgspec
 
-from maint.actions import Action, Verb
-from maint.execute import describe
+from maint.actions import Action, Packing, Verb
+from maint.reaching import describe
 from store import names
-from store.facts import Place
+from store.facts import Member, Place
 from store.layout import known_layouts
+from store.marks import Why
 
 LINE_LIMIT = 1 << 20
 """Bytes of one line; an action takes some hundred."""
+
+MOST_LEVEL = 19
 
 
 class StoreLine(msgspec.Struct, frozen=True):
@@ -141,17 +144,73 @@ def _check_action(path: str, number: int, action: Action, head: PlanLine) -> Non
         raise PlanUnusable(
             f"{path}:{number}: the action is on store {action.store!r}, which the plan does not name"
         )
+    reason = _wrong(action) or _misplaced(action, store)
+    if reason is not None:
+        raise PlanUnusable(f"{path}:{number}: {reason}")
+
+
+def _wrong(action: Action) -> str | None:
+    """What no plan of ours asks for, whichever files it is about."""
+    if action.pack is not None and names.parse_pack_name(action.pack) is None:
+        return f"{names.printable(action.pack)!r} is not the name of a pack"
+    if _is_marking(action):
+        return None
     if action.verb is Verb.RESTORE or not action.members:
-        raise PlanUnusable(f"{path}:{number}: no plan has {action.verb} actions, or actions without files")
+        return f"no plan has {action.verb} actions, or actions without files"
+    if (action.pack is not None) is not (action.verb is Verb.COMPACT) or action.mark is not None:
+        return f"{action.verb} has nothing to do with a pack"
     if action.verb is Verb.RECOVER and len(action.members) != 1:
-        raise PlanUnusable(f"{path}:{number}: a recovered session has one file")
+        return "a recovered session has one file"
+    if action.verb is not Verb.ARCHIVE:
+        return f"nothing is packed by {action.verb}" if action.packing is not None else None
+    if action.packing is None or action.account is None:
+        return "it does not say what is to be packed, and how"
+    return _wrong_packing(action.packing, len(action.members))
+
+
+def _is_marking(action: Action) -> bool:
+    """Whether it is about a session that is to expire in its pack."""
+    return (
+        action.verb is Verb.PRUNE
+        and action.pack is not None
+        and action.mark == Why.EXPIRED
+        and not action.members
+        and action.packing is None
+    )
+
+
+def _wrong_packing(packing: Packing, files: int) -> str | None:
+    if packing.into is not None and not packing.into.startswith(("/", "~/")):
+        return f"{names.printable(packing.into)!r} is no folder for packs: write it from / or ~/ on"
+    if not 1 <= packing.level <= MOST_LEVEL or packing.pack_size < 1:
+        return "no pack is made like this"
+    if packing.form == "file" and (packing.into is not None or files != 1):
+        return "a session that becomes a file has one, and stays in its place"
+    return None
+
+
+def _misplaced(action: Action, store: StoreLine) -> str | None:
+    """A file that is not the store's, or not for this verb."""
+    if action.verb is Verb.COMPACT and action.pack is not None:
+        parts = (action.pack, names.marks_name(action.pack))[: len(action.members)]
+        if tuple(member.path for member in action.members) != parts:
+            return "it is not about the pack that it names"
     for member in action.members if action.guard is None else (*action.members, action.guard):
-        ours = names.parse_trash_path(member.path) or names.parse_backup_path(member.path)
         if member.root not in store.roots or not names.is_clean(member.path):
-            raise PlanUnusable(f"{path}:{number}: {names.printable(member.path)!r} lies outside of the store")
-        known = known_layouts()[store.kind].knows(member.root, member.path)
-        if (ours is None) if action.verb is Verb.EXPIRE_TRASH else not known:
-            raise PlanUnusable(f"{path}:{number}: {names.printable(member.path)!r} is not for {action.verb}")
+            return f"{names.printable(member.path)!r} lies outside of the store"
+        if not _is_for(action.verb, member, store.kind):
+            return f"{names.printable(member.path)!r} is not for {action.verb}"
+    return None
+
+
+def _is_for(verb: Verb, member: Member, kind: str) -> bool:
+    if verb is Verb.EXPIRE_TRASH:
+        return bool(names.parse_trash_path(member.path) or names.parse_backup_path(member.path))
+    if verb is Verb.COMPACT:
+        return names.is_archive_root(member.root)
+    knows = known_layouts()[kind].knows
+    packed = names.parse_zst_path(member.path) if verb is Verb.PRUNE else None
+    return knows(member.root, member.path) or (packed is not None and knows(member.root, packed))
 
 
 def plans_folder(env: Mapping[str, str], home: str) -> str:

@@ -1,23 +1,13 @@
-"""Which policy is in force, and which stores it is about: the environment meets the policy here."""
+"""Which policy is in force: the environment meets the rules here."""
 
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 from maint.contract import known_passes
-from policies import (
-    Checked,
-    KindSpec,
-    PassOptions,
-    Policy,
-    check_policy,
-    default_policy_text,
-    json_schema,
-    load_policy,
-)
-from store.facts import Place
+from maint.whereabouts import user_policy_path
+from policies import Checked, KindSpec, PassOptions, Policy, check_policy, load_policy
 from store.layout import known_layouts
 from store.names import printable
 
@@ -25,15 +15,6 @@ POLICY_LIMIT = 16 << 20
 """Bytes of a policy that are read: far more than may be in one, and fewer than a device without an end has."""
 
 DEFAULT_SOURCE = "<default policy>"
-
-
-def user_policy_path(env: Mapping[str, str] | None = None) -> str:
-    """Where the user's own policy is, if there is one."""
-    env = os.environ if env is None else env
-    base = env.get("XDG_CONFIG_HOME", "")
-    if not base.startswith("/"):
-        base = os.path.join(os.path.expanduser("~"), ".config")
-    return os.path.join(base, "maint", "policy.yaml")
 
 
 def load(path: str | None = None) -> Policy:
@@ -63,6 +44,8 @@ def read_policy(path: str | None = None) -> tuple[bytes, str]:
     if path is None:
         path = user_policy_path()
         if not os.path.lexists(path):  # a link that leads nowhere is no wish for another policy
+            from policies import default_policy_text  # noqa: PLC0415  whoever has one of his own does without it
+
             return default_policy_text().encode(), DEFAULT_SOURCE
     with open(path, "rb") as file:
         return file.read(POLICY_LIMIT), printable(path)
@@ -90,34 +73,6 @@ def machine_zone() -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
-def places(policy: Policy, env: Mapping[str, str] | None = None) -> list[Place]:
-    """The stores that a policy names, or, if it names none, those that exist at their default roots.
-
-    A store named without a path is left out when its default root does not exist; one named with a path is not,
-    because a path that leads nowhere needs a person.
-    """
-    env = os.environ if env is None else env
-    home = os.path.expanduser("~")
-    found: list[Place] = []
-    layouts = known_layouts()
-    if not policy.stores:
-        for kind, layout in layouts.items():
-            place = Place(kind, kind, layout.default_roots(env, home, sys.platform))
-            if os.path.isdir(place.path):
-                found.append(place)
-        return found
-    for spec in policy.stores:
-        layout = layouts[spec.kind]
-        if spec.paths:
-            paths = {key: os.path.expanduser(path) for key, path in spec.paths.items()}
-            found.append(Place(spec.name, spec.kind, layout.roots(paths, env, home)))
-        else:
-            place = Place(spec.name, spec.kind, layout.default_roots(env, home, sys.platform))
-            if os.path.isdir(place.path):
-                found.append(place)
-    return found
-
-
 def only(policy: Policy, passes: tuple[str, ...]) -> Policy:
     """The same policy with only these passes; all of them must be in it."""
     return replace(policy, passes=tuple(each for each in policy.passes if each.pass_name in passes))
@@ -125,4 +80,6 @@ def only(policy: Policy, passes: tuple[str, ...]) -> Policy:
 
 def schema() -> dict[str, object]:
     """The JSON Schema of the policy language, with all known passes and kinds of stores."""
+    from policies import json_schema  # noqa: PLC0415  a policy can be read without it
+
     return json_schema(pass_options(), kinds())

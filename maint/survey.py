@@ -6,7 +6,7 @@ The sessions themselves never leave the worker, and the actions wait in a tempor
 the store, but for its list of names and the rows of comparing passes.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO
 
@@ -15,6 +15,7 @@ import msgspec
 from maint.actions import Verb
 from maint.contract import Candidate
 from maint.judge import PROTECTED_STATES, Claim, Judge, action_for
+from maint.run import Progress
 from maint.tally import Tally
 from maint.verdicts import Act, Compare
 from maint.workers import Crew, Died
@@ -32,9 +33,6 @@ SMALL = 2000
 _CORRUPT, _UNKNOWN = State.CORRUPT, State.UNKNOWN  # looked up once, because that is slow
 
 _encode = msgspec.json.Encoder().encode
-
-Progress = Callable[[str, int, int], None]
-"""Told the store's name, how many of its sessions are done, and how many there are."""
 
 
 class Draft(msgspec.Struct):
@@ -85,7 +83,14 @@ class StoreSurvey:
 class Reader:
     """What a worker does with a task: read its sessions, judge them, and keep only what matters."""
 
-    def __init__(self, place: Place, layout: Layout, listing: Listing, judge: Judge) -> None:
+    def __init__(
+        self,
+        place: Place,
+        layout: Layout,
+        listing: Listing,
+        judge: Judge,
+        copies: Mapping[str, tuple[int, float]],
+    ) -> None:
         self._place = place
         self._layout = layout
         self._context = listing.context
@@ -94,6 +99,7 @@ class Reader:
         self._pass_names = {step.position: step.options.pass_name for step in judge.sessions}
         templates = [getattr(step.options, "name", None) for step in judge.sessions]
         self._prefixes = tuple(each.prefix for each in templates if isinstance(each, NameTemplate))
+        self._copies = copies
         self._choosy = [step for step in judge.sessions if step.where is not None]
 
     def __call__(self, entries: list[str]) -> Found:
@@ -112,6 +118,8 @@ class Reader:
                 found.problems.append(session)
                 continue
             count(session, now)
+            if self._copies:
+                session = self._with_copy(session)  # noqa: PLW2901  the same session with one fact more
             name, state = session.name, session.state
             if name is not None and name.startswith(prefixes):
                 found.taken.append(name)
@@ -133,6 +141,13 @@ class Reader:
             elif self._choosy:
                 self._note_unread(session, found)
         return found
+
+    def _with_copy(self, session: Session) -> Session:
+        """The session, with the fact whether a pack holds a copy of it as it is now."""
+        changed = max(member.fingerprint.mtime_ns for member in session.members) / 1e9
+        if self._copies.get(session.id) != (session.bytes, changed):
+            return session
+        return msgspec.structs.replace(session, archived=True)
 
     def _note_unread(self, session: Session, found: Found) -> None:
         """Count the passes that would have needed a fact of this session that could not be read."""

@@ -3,8 +3,8 @@
 import os
 from contextlib import suppress
 
-from maint.execute import open_roots
 from maint.owner import as_owner
+from maint.reaching import open_roots
 from maint.run import Run
 from store import durable, names, opening
 from store.facts import Place, Problem

@@ -61,16 +61,28 @@ class Progress:
     def __init__(self) -> None:
         self._shown = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
         self._bar: Any = None
+        self._of_bytes = False
         self._tasks: dict[str, Any] = {}
         self._next = time.monotonic() + REFRESH
 
     def __call__(self, what: str, done: int, total: int) -> None:
+        """So many of so many sessions or actions."""
+        self._draw(what, done, total, of_bytes=False)
+
+    def read(self, what: str, done: int, total: int) -> None:
+        """So many of so many bytes, with their rate and the time that is left."""
+        self._draw(what, done, total, of_bytes=True)
+
+    def _draw(self, what: str, done: int, total: int, *, of_bytes: bool) -> None:
         now = time.monotonic()
         if not self._shown or now < self._next:
             return
         self._next = now + REFRESH
+        if self._bar is not None and self._of_bytes is not of_bytes:
+            self.clear()
         if self._bar is None:
-            self._bar = _new_bar()
+            self._of_bytes = of_bytes
+            self._bar = _new_bar(of_bytes=of_bytes)
             self._bar.start()
         if what not in self._tasks:
             self._tasks[what] = self._bar.add_task(what, total=total)
@@ -85,8 +97,17 @@ class Progress:
             self._tasks.clear()
 
 
-def _new_bar() -> Any:
-    from rich.console import Console  # noqa: PLC0415  70 ms that only a terminal needs
-    from rich.progress import Progress as Bar  # noqa: PLC0415
+def _new_bar(*, of_bytes: bool) -> Any:
+    from rich import progress  # noqa: PLC0415  70 ms that only a terminal needs
+    from rich.console import Console  # noqa: PLC0415
 
-    return Bar(console=Console(stderr=True), auto_refresh=False, transient=True)
+    columns: tuple[Any, ...] = progress.Progress.get_default_columns()
+    if of_bytes:
+        columns = (
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.DownloadColumn(binary_units=True),
+            progress.TransferSpeedColumn(),
+            progress.TimeRemainingColumn(),
+        )
+    return progress.Progress(*columns, console=Console(stderr=True), auto_refresh=False, transient=True)

@@ -5,23 +5,25 @@ for good is named.
 """
 
 from contextlib import suppress
-from dataclasses import dataclass, field
+
+import msgspec
 
 from maint import journal
 from maint.actions import TO_TRASH, Action, Outcome, Result, Verb
-from store import trash
+from maint.marking import home_of
+from store import looking, names, opening, trash
 from store.facts import Member, Place
 from store.layout import known_layouts
+from store.marks import Why
 from store.roots import RootFds
 from store.trash import Trashed
 
 
-@dataclass
-class Undoing:
+class Undoing(msgspec.Struct):
     """The actions that take a run back in one store, and what cannot be taken back, in words."""
 
-    actions: list[Action] = field(default_factory=list)
-    impossible: list[str] = field(default_factory=list)
+    actions: list[Action] = msgspec.field(default_factory=list)
+    impossible: list[str] = msgspec.field(default_factory=list)
 
 
 def undo_of(roots: RootFds, place: Place, run: str) -> Undoing | None:
@@ -50,7 +52,13 @@ def undo_of(roots: RootFds, place: Place, run: str) -> Undoing | None:
             or (outcome.verb is Verb.RESTORE and action.verb is not Verb.RESTORE)
         ):
             continue  # never done, or taken back already
-        if action.verb in TO_TRASH or action.verb is Verb.RECOVER:
+        if action.packing is not None and action.packing.form == "file":
+            if outcome is not None and outcome.result is Result.DONE:
+                _undo_filed(undoing, roots, place, action, run, waiting)
+        elif action.verb in (Verb.ARCHIVE, Verb.COMPACT) or action.pack is not None:
+            if outcome is not None and outcome.result is Result.DONE:
+                _undo_packed(undoing, roots, place, action, outcome, waiting)
+        elif action.verb in TO_TRASH or action.verb is Verb.RECOVER:
             _undo_one(undoing, place, action, outcome, waiting)
         elif outcome is not None and outcome.result is Result.DONE and action.verb is Verb.EXPIRE_TRASH:
             undoing.impossible.append(f"{action.session}: it has ended for good")
@@ -77,6 +85,115 @@ def _undo_one(
         left = outcome.left if outcome is not None else None
         guard = Member(member.root, member.path, left) if backup and left is not None else None
         undoing.actions.append(restoring(place, kept, action.session, f"taking back {action.verb}", guard))
+
+
+def _undo_packed(
+    undoing: Undoing,
+    roots: RootFds,
+    place: Place,
+    action: Action,
+    outcome: Outcome,
+    waiting: dict[tuple[str, str, bool], Trashed],
+) -> None:
+    """Take back what was done about a pack; what it held is marked only when it is back in its place."""
+    pack = outcome.pack or ""
+    kept = [waiting.get((member.root, member.path, False)) for member in action.members]
+    there = home_of(roots, pack) is not None
+    if action.verb is Verb.PRUNE:
+        if there:
+            undoing.actions.append(_marking(place, action, pack, Why.HELD))
+        else:
+            undoing.impossible.append(
+                f"{action.session}: its pack {pack} was rewritten since: take that run back first"
+            )
+    elif action.verb is Verb.RESTORE:
+        undoing.impossible.append(f"{action.session}: it was brought back; sweep again to remove it")
+    elif kept and all(kept):
+        for each in kept:
+            assert each is not None
+            undoing.actions.append(restoring(place, each, action.session, f"taking back {action.verb}"))
+        if there and pack != action.pack:
+            undoing.actions.append(_marking(place, action, pack, Why.TAKEN_BACK))
+    elif action.verb is Verb.COMPACT:
+        undoing.impossible.append(f"{action.session}: it is no longer there to be put back")
+    elif not there:
+        undoing.impossible.append(
+            f"{action.session}: its pack {pack} was rewritten since: `maint restore` brings it back"
+        )
+    elif all(_lies_there(roots, member) for member in action.members):
+        undoing.actions.append(_marking(place, action, pack, Why.TAKEN_BACK))
+    else:
+        undoing.actions.append(
+            msgspec.structs.replace(
+                _marking(place, action, pack, Why.TAKEN_BACK),
+                members=action.members,
+                bytes=action.bytes,
+                path=action.path,
+            )
+        )
+
+
+def _undo_filed(
+    undoing: Undoing,
+    roots: RootFds,
+    place: Place,
+    action: Action,
+    run: str,
+    waiting: dict[tuple[str, str, bool], Trashed],
+) -> None:
+    """Take back that a session was made a file by itself: first it gets its place, then that one goes to the trash."""
+    from store import frames, single  # noqa: PLC0415  what it takes is imported when there is such a thing
+
+    (member,) = action.members
+    path = names.zst_path(member.path)
+    older = waiting.get((member.root, path, True))
+    if older is not None:
+        undoing.actions.append(restoring(place, older, action.session, f"taking back {action.verb}"))
+        return
+    kept = waiting.get((member.root, member.path, False))
+    if kept is not None:
+        undoing.actions.append(restoring(place, kept, action.session, f"taking back {action.verb}"))
+    try:
+        ours = single.look(roots, member.root, path).run == run
+    except (frames.Damaged, OSError):
+        if kept is None:
+            undoing.impossible.append(f"{action.session}: its file {path} cannot be read now")
+        return
+    if ours or (kept is None and not _lies_there(roots, member)):
+        # One that was there before stays.
+        back = _marking(place, action, path, Why.TAKEN_BACK)
+        undoing.actions.append(
+            msgspec.structs.replace(
+                back,
+                members=action.members,
+                bytes=action.bytes,
+                path=action.path,
+                mark=back.mark if ours else None,
+            )
+        )
+
+
+def _marking(place: Place, action: Action, pack: str, why: Why) -> Action:
+    """The action that marks a session in its pack, or, for a pack that was rewritten, all in the new one."""
+    return Action(
+        verb=Verb.RESTORE,
+        pass_="undo",
+        store=place.name,
+        session=pack if action.verb is Verb.COMPACT else action.session,
+        path=pack,
+        bytes=0,
+        reason=f"taking back {action.verb}",
+        members=(),
+        after=action.session if action.verb is Verb.COMPACT else None,
+        pack=pack,
+        mark=why,
+    )
+
+
+def _lies_there(roots: RootFds, member: Member) -> bool:
+    """Whether a file is in its place, as it was planned."""
+    found = looking.stat_below(roots[member.root], member.path)
+    return found is not None and opening.fingerprint(found).same_content(member.fingerprint)
 
 
 def restoring(place: Place, kept: Trashed, session: str, reason: str, guard: Member | None = None) -> Action:

@@ -5,7 +5,7 @@ Reasons are clauses in lower case, made for people: they go into plans, journals
 
 import msgspec
 
-from maint.actions import Verb
+from maint.actions import Packing, Verb
 
 
 class No(msgspec.Struct, frozen=True, gc=False):
@@ -31,11 +31,13 @@ class Act(msgspec.Struct, frozen=True, gc=False):
     """Claimed: this is to be done.
 
     ``rename_at`` asks for a name made from that moment (None keeps the session's own name).
+    ``packing`` says how a session is to be archived.
     """
 
     verb: Verb
     reason: str
     rename_at: float | None = None
+    packing: Packing | None = None
 
 
 class Compare(msgspec.Struct, frozen=True, gc=False):

@@ -2,8 +2,6 @@
 
 What is guarded: a killed, crashed or memory-starved worker costs one answer at most, and says so; nothing ever
 waits for it (which `multiprocess.Pool` does for ever).
-A worker never outlives its leader: the kernel is asked to end it with him, and it ends by itself when its pipe
-closes.
 Each worker has one pipe and at most one task at a time, so no two sides ever wait for each other to read.
 
 A task is a list of items.
@@ -13,19 +11,13 @@ Answers come in the order of the tasks.
 One job is the built-in `map`: the same code in this process.
 """
 
-import gc
 import os
-import pickle
-import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from multiprocessing.connection import Connection
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar
 
-import multiprocess
-from multiprocess.connection import wait
-
-from store import syscalls
+if TYPE_CHECKING:
+    from maint.worker import Worker
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -43,27 +35,10 @@ class Died(NamedTuple):
     how: str
 
 
-class _Worker:
-    """One process and our end of its pipe."""
-
-    def __init__(self, context: Any, work: Callable[[Any], Any], others: list[Connection]) -> None:
-        self.pipe, far = context.Pipe()
-        self.process = context.Process(
-            target=_serve, args=(far, work, [*others, self.pipe], os.getpid()), daemon=True
-        )
-        self.process.start()
-        far.close()
-        self.key: tuple[int, ...] | None = None
-        self.task: list[Any] = []
-
-    def end(self) -> None:
-        """Let the process end by itself, since its pipe does; whoever does not is killed after a while."""
-        self.pipe.close()
-        self.process.join(timeout=5)
-        if self.process.is_alive():
-            self.process.kill()
-            self.process.join()
-        self.process.close()
+def default_jobs() -> int:
+    """How many workers to use where nobody says: a processor each, as far as this process may use them."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return min(8, len(affinity(0)) if affinity is not None else os.cpu_count() or 1)
 
 
 class Crew(Generic[Item, Answer]):
@@ -77,10 +52,17 @@ class Crew(Generic[Item, Answer]):
         self._jobs = jobs
         self._work = work
         self._stop = stop
-        self._workers: list[_Worker] = []
-        # Forked workers start in a millisecond and inherit the store's lock, which they then hold until they end,
-        # even if their leader is killed. Where forking is not safe they are spawned.
-        self._context = multiprocess.get_context("fork" if os.uname().sysname == "Linux" else "spawn")
+        self._workers: list[Worker] = []
+        self._stays = False
+
+    def __enter__(self) -> Self:
+        """Keep the workers from one call of `run` to the next, until the context ends."""
+        self._stays = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stays = False
+        self._dismiss()
 
     def run(self, tasks: Iterable[list[Item]]) -> Iterator[tuple[list[Item], Answer | Died]]:
         """Each task (or, where a worker died over it, each of its items) with its answer, in order."""
@@ -88,11 +70,11 @@ class Crew(Generic[Item, Answer]):
             for task in tasks:
                 if self._stop():
                     return
-                answer = _attempt(self._work, task)
+                answer = attempt(self._work, task)
                 if not isinstance(answer, Died) or len(task) == 1:
                     yield task, answer
                 else:
-                    yield from (([item], _attempt(self._work, [item])) for item in task)
+                    yield from (([item], attempt(self._work, [item])) for item in task)
             return
         try:
             yield from self._run(iter(tasks))
@@ -100,12 +82,18 @@ class Crew(Generic[Item, Answer]):
             # Somebody wants to end at once. That is safe: what was in flight is found half done and seen to.
             for worker in self._workers:
                 worker.process.kill()
+            self._dismiss()
             raise
-        finally:
-            while self._workers:
-                self._workers.pop().end()
+        if not self._stays:
+            self._dismiss()
+
+    def _dismiss(self) -> None:
+        while self._workers:
+            self._workers.pop().end()
 
     def _run(self, tasks: Iterator[list[Item]]) -> Iterator[tuple[list[Item], Answer | Died]]:
+        from maint.worker import wait  # noqa: PLC0415  20 ms that a single job need not spend
+
         order: _Order = deque()
         again: _Again = deque()
         answers: _Answers = {}
@@ -127,7 +115,7 @@ class Crew(Generic[Item, Answer]):
                     number += 1
                     order.append(key)
                 worker.key, worker.task = key, task
-                if not self._send(worker, task):
+                if not worker.send(task):
                     self._bury(worker, order, again, answers)
             busy = [worker for worker in self._workers if worker.key is not None]
             if not busy:
@@ -135,7 +123,7 @@ class Crew(Generic[Item, Answer]):
             for ready in wait([worker.pipe for worker in busy]):
                 worker = next(each for each in busy if each.pipe is ready)
                 try:
-                    answer = pickle.loads(worker.pipe.recv_bytes())  # noqa: S301  from our own child
+                    answer = worker.receive()
                 except (EOFError, OSError):
                     self._bury(worker, order, again, answers)
                     continue
@@ -153,29 +141,22 @@ class Crew(Generic[Item, Answer]):
             if key in answers:
                 yield answers.pop(key)
 
-    def _idle_worker(self) -> _Worker | None:
+    def _idle_worker(self) -> "Worker | None":
         for worker in self._workers:
             if worker.key is None:
                 return worker
         if len(self._workers) >= self._jobs:
             return None
-        worker = _Worker(self._context, self._work, [each.pipe for each in self._workers])
+        from maint.worker import Worker  # noqa: PLC0415  see `_run`
+
+        worker = Worker(self._work, [each.pipe for each in self._workers])
         self._workers.append(worker)
         return worker
 
-    @staticmethod
-    def _send(worker: _Worker, task: list[Item]) -> bool:
-        try:
-            worker.pipe.send_bytes(pickle.dumps(task, pickle.HIGHEST_PROTOCOL))
-        except OSError:
-            return False
-        return True
-
-    def _bury(self, worker: _Worker, order: _Order, again: _Again, answers: _Answers) -> None:
+    def _bury(self, worker: "Worker", order: _Order, again: _Again, answers: _Answers) -> None:
         """Take a dead worker out, and see to the task it had."""
         self._workers.remove(worker)
-        worker.process.join(timeout=5)
-        died = Died(_how(worker.process.exitcode))
+        died = Died(worker.how_it_ended())
         key, task = worker.key, worker.task
         worker.end()
         assert key is not None
@@ -197,31 +178,9 @@ def _try_again(
     again.extendleft((part, [item]) for part, item in reversed(list(zip(parts, task, strict=True))))
 
 
-def _how(code: int | None) -> str:
-    if code is not None and code < 0:
-        return f"its worker was ended by {signal.Signals(-code).name}"
-    return f"its worker ended with {code}"
-
-
-def _attempt(work: Callable[[list[Any]], Any], task: list[Any]) -> Any:
+def attempt(work: Callable[[list[Any]], Any], task: list[Any]) -> Any:
     """The answer, or `Died` where the work raised: a defect of ours costs one item, and is told."""
     try:
         return work(task)
     except Exception as error:  # noqa: BLE001  anything: what it was is told, and the others go on
         return Died(f"the work on it failed: {type(error).__name__}: {error}")
-
-
-def _serve(pipe: Connection, work: Callable[[Any], Any], inherited: list[Connection], leader: int) -> None:
-    """What a worker does until its pipe ends: signals are the leader's business, and so are answers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    syscalls.die_with_parent(leader)
-    for other in inherited:
-        other.close()
-    gc.disable()  # a survey makes very many objects and hardly a cycle
-    while True:
-        try:
-            task = pickle.loads(pipe.recv_bytes())  # noqa: S301  from our own leader
-            pipe.send_bytes(pickle.dumps(_attempt(work, task), pickle.HIGHEST_PROTOCOL))
-        except (EOFError, OSError):
-            return

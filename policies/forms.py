@@ -8,15 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from policies import durations, names, sizes, tree
+from policies import durations, names, paths, sizes, tree
 from policies.durations import Duration
 from policies.mistakes import Misread, shown
 from policies.names import NameTemplate
 from policies.scope import Scope
 from policies.sizes import Size
-from policies.words import Glob, Kind, Place
+from policies.words import Folder, FolderOrDefault, Glob, Kind, Level, PackSize, Place
 
 _MOST: Final = 10**12
+_HIGHEST_LEVEL: Final = 19
+_SMALLEST_PACK: Final = Size.parse("1MiB")
+_LARGEST_PACK: Final = Size.parse("4GiB")
 _ENDLESS: Final = frozenset({"unlimited", "all", "none", "infinite", "inf"})
 
 
@@ -58,6 +61,26 @@ def _count(text: str) -> int:
     if number is not None:
         raise Misread(f"{shown(text)} is no count", f"a count has no unit: write `{number[0]}`")
     raise Misread(f"{shown(text)} is no count", known)
+
+
+def _level(text: str) -> int:
+    """A level of compression, from 1 to 19; beyond that, zstd wants a lot of memory to read back, too."""
+    if re.fullmatch(r"[1-9][0-9]?", text) and int(text) <= _HIGHEST_LEVEL:
+        return int(text)
+    raise Misread(
+        f"{shown(text)} is no level of compression",
+        f"write a number from 1, which is fast, to {_HIGHEST_LEVEL}, which is small",
+    )
+
+
+def _pack_size(text: str) -> Size:
+    size = Size.parse(text)
+    if not _SMALLEST_PACK.bytes <= size.bytes <= _LARGEST_PACK.bytes:
+        raise Misread(
+            f"{shown(text)} is no size for a pack",
+            f"write a size from `{_SMALLEST_PACK}` to `{_LARGEST_PACK}`",
+        )
+    return size
 
 
 def _share(text: str) -> "Share":
@@ -134,6 +157,26 @@ FORMS: Final[dict[Any, Form]] = {
     Glob: Form("a glob such as `release-*`", _text, {"type": "string", "minLength": 1}),
     Place: Form("the name of a store", _place, {"type": "string", "minLength": 1}),
     Kind: Form("a kind of store", _kind, {"type": "string", "minLength": 1}),
+    Folder: Form(
+        "a folder such as `/srv/archive` or `~/archive`",
+        _parsed(paths.folder),
+        {"type": "string", "pattern": paths.PATTERN},
+    ),
+    FolderOrDefault: Form(
+        "a folder such as `/srv/archive`, or `default`",
+        _parsed(paths.folder_or_default),
+        {"type": "string", "pattern": paths.PATTERN_OR_DEFAULT},
+    ),
+    Level: Form(
+        "a level such as `3`",
+        _parsed(_level),
+        {"type": "integer", "minimum": 1, "maximum": _HIGHEST_LEVEL},
+    ),
+    PackSize: Form(
+        "a size such as `256MiB`",
+        _parsed(_pack_size),
+        {"type": "string", "pattern": sizes.PATTERN, "examples": ["256MiB", "1GiB"]},
+    ),
 }
 
 

@@ -6,13 +6,15 @@ from dataclasses import fields
 from typing import Any
 
 from policies import tree
+from policies.binding import options_of
 from policies.durations import Duration
 from policies.keep import Keep
 from policies.mistakes import Mistake, shown
-from policies.model import Limits, StoreSpec
+from policies.model import ArchiveRules, Limits, StoreSpec
 from policies.options import PassOptions
 from policies.scope import Placed
 from policies.selectors import AllOf, AnyOf, Not, Selector, Term, conjuncts
+from policies.words import Folder
 from store.facts import State
 
 
@@ -22,12 +24,14 @@ def lint(
     protect: Iterable[Placed[Selector]],
     passes: Iterable[Placed[PassOptions]],
     limits: Limits,
+    archive: Placed[ArchiveRules] | None,
     exists: Callable[[str], bool] | None,
 ) -> tuple[Mistake, ...]:
     """All lints of a sound policy, sorted by position; without ``exists`` no path is looked at."""
     stores, passes = tuple(stores), tuple(passes)
     found = [
         *_overlapping(source, stores),
+        *_packs_in_stores(source, stores, passes, archive),
         *_below_min_idle(source, passes, limits),
         *_shadowed(source, passes),
         *_odd_texts(source, protect, passes),
@@ -86,6 +90,33 @@ def _overlapping(source: tree.Source, stores: tuple[Placed[StoreSpec], ...]) -> 
                 above.setdefault(each, (name, paths[key]))
 
 
+def _packs_in_stores(
+    source: tree.Source,
+    stores: tuple[Placed[StoreSpec], ...],
+    passes: tuple[Placed[PassOptions], ...],
+    archive: Placed[ArchiveRules] | None,
+) -> Iterable[Mistake]:
+    named = {
+        posixpath.normpath(path): (store.value.name, path)
+        for store in stores
+        for path in store.value.paths.values()
+    }
+    folders = [(_under(archive, "dir"), archive.value.dir)] if archive is not None else []
+    for each in passes:
+        names = [option.name for option in options_of(type(each.value)) if option.type == Folder]
+        folders += [(_under(each, name), getattr(each.value, name)) for name in names]
+    for node, folder in folders:
+        plain = posixpath.normpath(folder) if folder is not None else ""
+        found = next((each for each in (plain, *_ancestors(plain)) if each in named), None)
+        if folder is not None and found is not None:
+            name, text = named[found]
+            yield source.mistake(
+                node,
+                f"{shown(folder)} lies in {shown(text)} of the store `{name}`",
+                "packs are no sessions: write another folder",
+            )
+
+
 def _ancestors(path: str) -> Iterable[str]:
     while (parent := posixpath.dirname(path)) not in {path, ""}:
         yield parent
@@ -96,6 +127,8 @@ def _below_min_idle(
     source: tree.Source, passes: tuple[Placed[PassOptions], ...], limits: Limits
 ) -> Iterable[Mistake]:
     for each in passes:
+        if each.value.of_archived:
+            continue  # what lies in a pack does not change, so that nothing waits for it to fall silent
         for name, value in _options(each.value).items():
             below = isinstance(value, Duration) and not limits.min_idle.surely_within(value)
             if isinstance(value, Duration) and below and value.surely_within(limits.min_idle):
@@ -110,22 +143,32 @@ def _shadowed(source: tree.Source, passes: tuple[Placed[PassOptions], ...]) -> I
     for index, later in enumerate(passes):
         for earlier in passes[:index]:
             if _claims_all_of(earlier.value, later.value):
+                same = earlier.value.pass_name == later.value.pass_name
+                which = "the one" if same else f"the `{earlier.value.pass_name}`"
+                hint = "put the narrower one first, or remove it"
+                if not same and hasattr(later.value, "of"):
+                    hint += "; for what lies in packs, write `of: archived`"
                 yield source.mistake(
                     later.owner,
-                    f"this `{later.value.pass_name}` can never claim anything: the one in line "
+                    f"this `{later.value.pass_name}` can never claim anything: {which} in line "
                     f"{earlier.owner.line} claims it all",
-                    "put the narrower one first, or remove it",
+                    hint,
                 )
                 break
 
 
 def _claims_all_of(earlier: PassOptions, later: PassOptions) -> bool:
     """Whether the earlier pass surely claims whatever the later one would."""
-    if earlier.pass_name != later.pass_name:
+    if earlier.of_archived is not later.of_archived:
         return False
     if earlier.stores is not None and not (later.stores and set(later.stores) <= set(earlier.stores)):
         return False
     if not _selects_all_of(earlier.where, later.where):
+        return False
+    if earlier.claims_from is not None and later.claims_from is not None:
+        # Both go by age alone: what becomes of a session, and even that a keep rule holds it, is a claim.
+        return earlier.claims_from.surely_within(later.claims_from)
+    if earlier.pass_name != later.pass_name:
         return False
     wanted = _options(later)
     return all(_is_no_narrower(value, wanted[name]) for name, value in _options(earlier).items())

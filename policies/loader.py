@@ -80,6 +80,7 @@ def check_policy(
         protect=values.get("protect", ()),
         passes=values["passes"],
         limits=policy.limits,
+        archive=values.get("archive"),
         exists=exists,
     )
     return Checked(policy, (), lints)
@@ -88,8 +89,8 @@ def check_policy(
 def _values(read: Any) -> Any:
     """What was read, without the places."""
     if isinstance(read, tuple):
-        return tuple(each.value if isinstance(each, Placed) else each for each in read)
-    return read
+        return tuple(map(_values, read))
+    return read.value if isinstance(read, Placed) else read
 
 
 def _sorted(errors: Iterable[Mistake]) -> tuple[Mistake, ...]:

@@ -1,6 +1,6 @@
 """A policy as it was understood: plain frozen data, with every default filled in.
 
-The docs and types of `Limits` and `TrashRules` are also those of their sections in the language.
+The docs and types of `Limits`, `TrashRules` and `ArchiveRules` are also those of their sections in the language.
 """
 
 from collections.abc import Mapping
@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo
 from policies.durations import Duration
 from policies.options import PassOptions, option
 from policies.selectors import Selector
+from policies.sizes import Size
+from policies.words import FolderOrDefault, PackSize
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,21 @@ class TrashRules:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class ArchiveRules:
+    """Where packs lie and how large they get.
+
+    ``dir`` is absolute or starts with ``~/``, as written; None means the archive in the store's own ``.maint``.
+    """
+
+    dir: FolderOrDefault = option(
+        "The folder of the packs, or `default`: the archive in each store's own `.maint`.", default=None
+    )
+    pack_size: PackSize = option(
+        "How much a pack holds at most, before compression.", default=Size.parse("256MiB")
+    )
+
+
 VERSION: Final = "1"
 
 
@@ -89,3 +106,4 @@ class Policy:
     passes: tuple[PassOptions, ...] = ()
     limits: Limits = Limits()
     trash: TrashRules = TrashRules()
+    archive: ArchiveRules = ArchiveRules()

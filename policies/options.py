@@ -6,6 +6,7 @@ A pass subclasses `PassOptions`, with one field an option; the types of the fiel
 from dataclasses import MISSING, dataclass, field
 from typing import Any
 
+from policies.durations import Duration
 from policies.selectors import Selector
 from policies.words import Place
 
@@ -14,7 +15,8 @@ def option(doc: str, *, default: Any = MISSING) -> Any:
     """A field of the policy language: what it does, and its default if it may be left out.
 
     The type of the field must be one of: `Duration`, `Size`, `int` (a positive count), `str`, a ``Literal`` of
-    strings, `Keep`, `Selector`, `NameTemplate`, ``Glob``, a ``tuple[X, ...]`` of these, or ``X | None``.
+    strings, `Keep`, `Selector`, `NameTemplate`, ``Glob``, ``Folder``, ``Level``, a ``tuple[X, ...]`` of these, or
+    ``X | None``.
     """
     return field(default=default, metadata={"doc": doc})
 
@@ -26,6 +28,7 @@ class PassOptions:
     ``where`` is None where the policy says nothing: what that means is the pass's own decision.
     ``stores`` is None for all of them.
     ``pass_name`` is set by the loader.
+    A pass that can judge sessions in packs has an option ``of: live | archived``.
     A ``__post_init__`` may raise ValueError to refuse options that do not go together.
     """
 
@@ -34,3 +37,13 @@ class PassOptions:
     stores: tuple[Place, ...] | None = option(
         "The stores of this policy to work on; all by default.", default=None
     )
+
+    @property
+    def of_archived(self) -> bool:
+        """Whether it judges sessions in packs, and not those that lie in the store."""
+        return getattr(self, "of", "live") == "archived"
+
+    @property
+    def claims_from(self) -> Duration | None:
+        """The age from which it claims every session that it selects, and none before; None where more decides."""
+        return None

@@ -7,14 +7,15 @@ from typing import Any, Literal, get_args, get_origin
 from policies.binding import bare, options_of
 from policies.forms import FORMS, Share
 from policies.keep import Keep
-from policies.model import VERSION, Cap, KindSpec, Limits, TrashRules
+from policies.model import VERSION, ArchiveRules, Cap, KindSpec, Limits, TrashRules
 from policies.options import PassOptions
+from policies.paths import PATTERN
 from policies.sections import SECTIONS
 from policies.selectors import Selector
 from policies.terms import TERMS
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_PATH = {"type": "string", "pattern": "^(/|~/)"}
+_PATH = {"type": "string", "pattern": PATTERN}
 
 
 def json_schema(passes: Mapping[str, type[PassOptions]], kinds: Mapping[str, KindSpec]) -> dict[str, Any]:
@@ -30,6 +31,7 @@ def json_schema(passes: Mapping[str, type[PassOptions]], kinds: Mapping[str, Kin
         "passes": {"type": "array", "items": {"oneOf": [_pass(name, each) for name, each in passes.items()]}},
         "limits": {**_options(Limits), "minProperties": 1},
         "trash": {**_options(TrashRules), "minProperties": 1},
+        "archive": {**_options(ArchiveRules), "minProperties": 1},
     }
     return {
         "$schema": _DIALECT,

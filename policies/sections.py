@@ -12,8 +12,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from policies import tree
 from policies.binding import options_of, read, read_fields
 from policies.mistakes import shown
-from policies.model import VERSION, Limits, StoreSpec, TrashRules
+from policies.model import VERSION, ArchiveRules, Limits, StoreSpec, TrashRules
 from policies.options import PassOptions
+from policies.paths import store_path
 from policies.scope import Placed, Refused, Scope
 from policies.selectors import Selector
 from policies.suggest import choices, closest
@@ -22,7 +23,6 @@ from policies.words import Kind
 
 # Lints compare every pass with every other one.
 _MOST_PASSES: Final = 500
-_LONGEST_PATH: Final = 4096
 
 
 @dataclass(frozen=True)
@@ -172,23 +172,8 @@ def _without_kind(scope: Scope, name: tree.Scalar, body: tree.Mapping) -> Refuse
 
 def _read_path(scope: Scope, node: tree.Node) -> str:
     text = scope.text(node, "a path such as `/srv/sessions` or `~/sessions`")
-    if text.startswith("$"):
-        raise scope.refuse(
-            node, f"variables are not expanded in {shown(text)}", "write the path, or start it with `~/`"
-        )
-    if text.startswith("~") and not text.startswith("~/"):
-        raise scope.refuse(
-            node, f"{shown(text)} is no path", "only `~/` is expanded: write the path from `/`"
-        )
-    if not text.startswith(("/", "~/")):
-        raise scope.refuse(node, f"the path {shown(text)} is relative", "start it with `/` or `~/`")
-    if len(text) > _LONGEST_PATH:
-        raise scope.refuse(node, f"a path of {len(text):,} characters", f"write at most {_LONGEST_PATH:,}")
-    if {".", ".."} & set(text.split("/")):
-        raise scope.refuse(node, f"the path {shown(text)} goes through `.` or `..`", "write it without")
-    if not text.strip("/"):
-        raise scope.refuse(node, "the root of everything is no store", "write the folder of the sessions")
-    return text
+    with scope.blaming(node):
+        return store_path(text)
 
 
 def _read_protect(scope: Scope, _key: tree.Scalar, node: tree.Node) -> tuple[Placed[Selector], ...]:
@@ -266,6 +251,20 @@ def _read_trash(scope: Scope, key: tree.Scalar, node: tree.Node) -> TrashRules:
     return TrashRules(**read_fields(scope, TrashRules, node, key))
 
 
+def _read_archive(scope: Scope, key: tree.Scalar, node: tree.Node) -> Placed[ArchiveRules]:
+    if isinstance(node, tree.Mapping) and key.text in scope.passes:
+        # The section says where packs lie, the pass of the same name what goes there: they are easily confused.
+        of_pass = {each.name for each in options_of(scope.passes[key.text])}
+        for word, _ in node.entries:
+            if word.text in of_pass - {each.name for each in options_of(ArchiveRules)}:
+                raise scope.refuse(
+                    word,
+                    f"{shown(word.text)} is an option of the pass {shown(key.text)}, and this is the section",
+                    f"write `- {key.text}: {{{word.text}: ...}}` under `passes:`",
+                )
+    return Placed(ArchiveRules(**read_fields(scope, ArchiveRules, node, key)), key, node)
+
+
 SECTIONS: Final[Mapping[str, Section]] = {
     "version": Section("The version of the policy language.", _read_version, required=True),
     "timezone": Section("The zone of calendar rules and names; the machine's own by default.", _read_zone),
@@ -276,4 +275,5 @@ SECTIONS: Final[Mapping[str, Section]] = {
     ),
     "limits": Section("What a whole plan may do at most.", _read_limits),
     "trash": Section("How long removed sessions can be put back.", _read_trash),
+    "archive": Section("Where packs lie, and how large they are.", _read_archive),
 }

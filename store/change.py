@@ -17,7 +17,7 @@ outlives the grace period on a system without leases.
 from store.carrying import carry_over
 from store.copying import copy_out
 from store.looking import Skip, Stranded
-from store.removing import expire, move_to_trash, put_back, remove_empty_folders
+from store.removing import expire, let_go, move_to_trash, put_back, remove_empty_folders
 from store.reverting import revert
 from store.rewriting import Rewritten, rewrite
 from store.roots import RootFds
@@ -30,6 +30,7 @@ __all__ = [
     "carry_over",
     "copy_out",
     "expire",
+    "let_go",
     "move_to_trash",
     "put_back",
     "remove_empty_folders",

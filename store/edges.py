@@ -11,7 +11,7 @@ the caller to find out, by comparing fingerprints from before and after.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 WINDOW = 8192  # a typical session, whole
@@ -121,9 +121,14 @@ def iter_lines(
 
     Ends at ``size`` if that is given, else where the file ends: one that grows faster than it is read has no end.
     """
+    return split_lines(_blocks(fd, block, size), limit)
+
+
+def split_lines(blocks: Iterable[bytes | memoryview], limit: int = RECORD_LIMIT) -> Iterator[Line]:
+    """Every line of a file that comes in blocks, as `iter_lines` gives them."""
     offset = position = 0
     parts: list[bytes] = []
-    while data := os.pread(fd, block if size is None else min(block, size - position), position):
+    for data in map(bytes, blocks):
         start = 0
         while (stop := data.find(b"\n", start)) >= 0:
             end = position + stop + 1
@@ -144,6 +149,13 @@ def iter_lines(
             parts.append(data[start:])
     if position > offset:
         yield Line(offset, position, b"".join(parts) if position - offset <= limit else None, False)
+
+
+def _blocks(fd: int, block: int, size: int | None) -> Iterator[bytes]:
+    position = 0
+    while data := os.pread(fd, block if size is None else min(block, size - position), position):
+        yield data
+        position += len(data)
 
 
 def _edges(source: "_Content", size: int, limit: int, whole: bytes | None) -> Edges:

@@ -90,6 +90,8 @@ class Session(msgspec.Struct, frozen=True, gc=False):
     empty: bool | None = None
     project: str | None = None
     tags: tuple[str, ...] | None = None
+    archived: bool = False
+    """Whether a pack holds a copy of it as it is now."""
 
     @property
     def path(self) -> str:
@@ -107,6 +109,35 @@ class Session(msgspec.Struct, frozen=True, gc=False):
         if self.last_record_at is not None:
             return self.last_record_at
         return self.last_changed
+
+
+class Account(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """What a session's own records said of it when it was archived: the facts that its manifest line keeps."""
+
+    state: State = State.COMPLETE
+    name: str | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    last_record_at: float | None = None
+    records: int | None = None
+    empty: bool | None = False
+    project: str | None = None
+    tags: tuple[str, ...] | None = ()
+
+
+def account_of(session: Session) -> Account:
+    """What is worth keeping of the facts of a session once its files are elsewhere."""
+    return Account(
+        state=session.state,
+        name=session.name,
+        started_at=session.started_at,
+        ended_at=session.ended_at,
+        last_record_at=None if session.ended_at is not None else session.last_record_at,
+        records=session.records,
+        empty=session.empty,
+        project=session.project,
+        tags=session.tags,
+    )
 
 
 class Lock(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -13,7 +13,6 @@ On file systems where a folder cannot be locked, a renamed lock file is noticed 
 
 import contextlib
 import os
-import socket
 import stat
 import sys
 import time
@@ -139,6 +138,8 @@ class StoreLock:
             return False
 
     def _introduce(self, now: float) -> None:
+        import socket  # noqa: PLC0415  only whoever holds a store need know where he is
+
         me = processes.identity(os.getpid())
         holder = Holder(
             pid=os.getpid(),

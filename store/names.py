@@ -22,19 +22,37 @@ JOURNAL = f"{FOLDER}/journal"
 TMP = f"{FOLDER}/tmp"  # noqa: S108  a folder of our own
 BACKUP = f"{FOLDER}/backup"
 TRASH = f"{FOLDER}/trash"
+ARCHIVE = f"{FOLDER}/archive"  # packs, unless the policy names another folder for them
+ARCHIVES = f"{FOLDER}/archives"  # the other folders that hold packs of this store
+ARCHIVES_NEW = f"{FOLDER}/archives.new"  # while it is being written
+CATALOGUE = f"{FOLDER}/catalogue.sqlite"  # made from the packs, and made anew when it is lost
+VERIFIED = f"{FOLDER}/verified"  # when each pack was last read and found sound
+VERIFIED_NEW = f"{FOLDER}/verified.new"  # while it is being written
+
+ARCHIVE_ROOT = "archive"
+"""The label of the root that holds packs; those of other folders are ``archive-`` and six hex digits."""
+
+MANIFEST = "MANIFEST.ndjson"  # the member of a pack that lists the others
+ZST = ".zst"  # behind the name of a session that is archived as a file by itself
 
 README_TEXT = """\
 This folder belongs to `maint`, which keeps this store of recorded sessions tidy.
 Nothing in it is needed to read the sessions outside of it.
 
+archive/  packs of old sessions: tar files, compressed with zstd, that open with
+          tar --zstd -xf archive/NAME.tar.zst
+          A .marks file beside a pack says which of its sessions have expired since.
 trash/    sessions that were removed, each under the run that removed it and the place it had.
           They wait here for a grace period before they are deleted for good.
 backup/   sessions as they were before they were changed, in the same order.
 journal/  what every run did and why, one line a step: read it with `less`.
 tmp/      files being written. Without a `maint` at work, they are leftovers of a killed one.
+catalogue.sqlite   an index of the packs; it may be deleted, and is made anew.
+archives  other folders that hold packs of this store.
+verified  when each pack was last verified.
 lock      held by a running `maint`. That it exists means nothing; do not delete it.
 
-To get a session back:     maint restore ID
+To get a session back:     maint restore ID       (from the trash or from a pack)
 To take a run back:        maint undo RUN
 To do it by hand:          mv -n .maint/trash/RUN/ROOT/NAME NAME
                            (from the folder above this one; ROOT is the label of the root it came from)
@@ -42,8 +60,14 @@ To do it by hand:          mv -n .maint/trash/RUN/ROOT/NAME NAME
 
 _RUN = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})-[0-9a-f]{6}")
 _RANDOM_BYTES = 3
+_SEALED, _MARKS, _UNSEALED = ".tar.zst", ".marks", ".new"
+_MOST_PACKS = 999_999
 _LONGEST_NUMBER = 18
 _NOT_NAMES = frozenset({"", ".", ".."})
+
+
+_PACK = re.compile(r"([0-9]{8}T[0-9]{6}-[0-9a-f]{6})-([0-9]{4,6})\.(tar\.zst|marks|new)")
+_ROOT = re.compile(r"archive(-[0-9a-f]{6})?")
 
 
 class Kept(NamedTuple):
@@ -95,18 +119,73 @@ def parse_journal_path(path: str) -> str | None:
     return run if is_run_id(run) and path == journal_path(run) else None
 
 
-def tmp_path(run: str, number: int) -> str:
-    if number < 0:
-        raise ValueError(f"temporary files are counted from 0, not {number}")
-    return f"{TMP}/{_checked(run)}.{number}"
+def tmp_path(run: str, number: int, part: int = 0) -> str:
+    """Where a run writes what its action of that number makes; ``part`` tells several files of one action apart."""
+    if number < 0 or part < 0:
+        raise ValueError(f"temporary files are counted from 0, not {min(number, part)}")
+    return f"{TMP}/{_checked(run)}.{number}" + (f".{part}" if part else "")
 
 
 def parse_tmp_path(path: str) -> tuple[str, int] | None:
     """The run and the number of the action that the file was written for."""
-    run, _, number = path.removeprefix(f"{TMP}/").partition(".")
-    if not (is_run_id(run) and number.isascii() and number.isdecimal()) or len(number) > _LONGEST_NUMBER:
+    run, _, numbers = path.removeprefix(f"{TMP}/").partition(".")
+    number, _, part = numbers.partition(".")
+    digits = number + part
+    if not (is_run_id(run) and digits.isascii() and digits.isdecimal()) or not number:
         return None
-    return (run, int(number)) if path == tmp_path(run, int(number)) else None
+    if max(len(number), len(part)) > _LONGEST_NUMBER:
+        return None
+    return (run, int(number)) if path == tmp_path(run, int(number), int(part or 0)) else None
+
+
+def pack_name(run: str, number: int) -> str:
+    """The name of the pack of this number that a run makes, in a folder of packs."""
+    if not 0 <= number <= _MOST_PACKS:
+        raise ValueError(f"packs are counted from 0 to {_MOST_PACKS}, not {number}")
+    return f"{_checked(run)}-{number:04}{_SEALED}"
+
+
+def parse_pack_name(name: str) -> tuple[str, int] | None:
+    """The run that made the pack, and its number."""
+    return _parse_pack(name, _SEALED)
+
+
+def unsealed_name(pack: str) -> str:
+    """The name of a pack while it is being written."""
+    return _beside(pack, _UNSEALED)
+
+
+def parse_unsealed_name(name: str) -> tuple[str, int] | None:
+    """The run that was writing the pack, and its number."""
+    return _parse_pack(name, _UNSEALED)
+
+
+def marks_name(pack: str) -> str:
+    """The name of the file that says which sessions of a pack have expired."""
+    return _beside(pack, _MARKS)
+
+
+def parse_marks_name(name: str) -> tuple[str, int] | None:
+    """The run that made the pack which the marks are for, and its number."""
+    return _parse_pack(name, _MARKS)
+
+
+def is_archive_root(label: str) -> bool:
+    """Whether this is the label of a root that holds packs."""
+    return _ROOT.fullmatch(label) is not None
+
+
+def zst_path(path: str) -> str:
+    """Where a session that is archived as a file by itself lies: beside its place."""
+    if not is_clean(path) or is_ours(path):
+        raise ValueError(f"no place for a session: {printable(path)}")
+    return path + ZST
+
+
+def parse_zst_path(path: str) -> str | None:
+    """The place of the session whose archive would have this path."""
+    stem = path.removesuffix(ZST)
+    return stem if stem != path and is_clean(stem) and not is_ours(stem) else None
 
 
 def trash_path(run: str, root: str, path: str) -> str:
@@ -161,6 +240,20 @@ def _checked(run: str) -> str:
     if not is_run_id(run):
         raise ValueError(f"not a run id: {printable(run)}")
     return run
+
+
+def _beside(pack: str, suffix: str) -> str:
+    if parse_pack_name(pack) is None:
+        raise ValueError(f"not the name of a pack: {printable(pack)}")
+    return pack.removesuffix(_SEALED) + suffix
+
+
+def _parse_pack(name: str, suffix: str) -> tuple[str, int] | None:
+    match = _PACK.fullmatch(name)
+    if match is None or f".{match[3]}" != suffix or not is_run_id(match[1]):
+        return None
+    found = match[1], int(match[2])
+    return found if name == f"{found[0]}-{found[1]:04}{suffix}" else None
 
 
 def _kept_path(place: str, run: str, root: str, path: str) -> str:

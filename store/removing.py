@@ -44,6 +44,28 @@ def move_to_trash(roots: RootFds, members: tuple[Member, ...], run: str) -> int:
     return sum(member.fingerprint.size for member in members)
 
 
+def let_go(roots: RootFds, members: tuple[Member, ...], run: str, ended: list[int] | None = None) -> int:
+    """Remove the files of a session that lies in a sealed pack, all or none; how many bytes ended with that.
+
+    Each is moved aside, into the trash of this run, and looked at again there, before it ends.
+    Where nobody can tell whether it is still open for writing, it stays in the trash, and ends with that.
+    Raises as `move_to_trash` does.
+    ``ended``, if given, gets descriptors of files that have no name any more: closing them is what frees their bytes, and takes
+    longer than all the rest, so that whoever removes many closes several at once.
+    """
+    if len(members) == 1:
+        return _let_one_go(roots, members[0], run, ended)
+    move_to_trash(roots, members, run)
+    freed = 0
+    for member in members:
+        above, _, name = names.trash_path(run, member.root, member.path).rpartition("/")
+        with suppress(FileNotFoundError, Skip):
+            end = partial(_end, name=name, expected=member.fingerprint, sure=True)
+            _in_folder(roots, roots.home(member.root), above, end)
+            freed += member.fingerprint.size
+    return freed
+
+
 def put_back(roots: RootFds, run: str, root: str, rel: str) -> None:
     """Move a file from the trash of a run to the place it had, making folders that are missing, never over anything.
 
@@ -104,6 +126,46 @@ def remove_empty_folders(roots: RootFds, run: str) -> None:
     roots.forget()
 
 
+def _let_one_go(roots: RootFds, member: Member, run: str, ended: list[int] | None) -> int:
+    """As `let_go`, for a session of one file, of which there may be very many."""
+    home = roots.home(member.root)
+    trash = names.trash_path(run, member.root, member.path)
+    own, _, name = member.path.rpartition("/")
+    try:
+        folder = roots.existing(member.root, own) if own else roots[member.root]
+        fd = looking.open_file(folder, name)
+    except FileNotFoundError:
+        _require_moved(roots, home, trash, member)
+        return 0
+    ending = False
+    try:
+        lease = looking.require_quiet(fd)
+        around = os.fstat(folder) if own else roots.stat(member.root)
+        looking.require_planned(os.fstat(fd), around, member.fingerprint)
+        kept = _move_open(roots, home, trash, fd, folder, name, member.fingerprint, lease)
+        above, _, kept_name = trash.rpartition("/")
+        if lease is not Lease.HELD:
+            roots.put_one(home, above)
+            return 0
+        # It was looked at there through the descriptor that is still open.
+        os.unlink(kept_name, dir_fd=kept)
+        if ended is not None:
+            leases.drop_lease(fd)
+            ended.append(fd)
+            ending = True
+        return member.fingerprint.size
+    finally:
+        if not ending:
+            looking.close(fd)
+
+
+def _require_moved(roots: RootFds, home: str, trash: str, member: Member) -> None:
+    """Raise `Gone` unless an earlier attempt of this run has moved the file to the trash."""
+    found = looking.stat_below(roots[home], trash)
+    if found is None or not opening.fingerprint(found).same_content(member.fingerprint):
+        raise Gone
+
+
 def _move(roots: RootFds, member: Member, run: str) -> bool:
     """Move one file to the trash; ``False`` if an earlier attempt of this run has done it."""
     trash = names.trash_path(run, member.root, member.path)
@@ -114,11 +176,10 @@ def _move(roots: RootFds, member: Member, run: str) -> bool:
             lease = looking.require_quiet(fd)
             looking.require_planned(os.fstat(fd), os.fstat(folder), member.fingerprint)
             _move_open(roots, home, trash, fd, folder, name, member.fingerprint, lease)
+            roots.put_one(home, trash.rpartition("/")[0])
     except Gone:
-        found = looking.stat_below(roots[home], trash)
-        if found is not None and opening.fingerprint(found).same_content(member.fingerprint):
-            return False
-        raise
+        _require_moved(roots, home, trash, member)
+        return False
     return True
 
 
@@ -131,7 +192,8 @@ def _move_open(
     name: str,
     planned: Fingerprint,
     lease: Lease,
-) -> None:
+) -> int:
+    """Move an open file to the trash, and look at it there; the folder in which it lies then."""
     above, _, kept_name = trash.rpartition("/")
     kept = roots.folder(home, above)
     try:
@@ -152,8 +214,7 @@ def _move_open(
     moved = looking.stat_at(kept, kept_name)
     same = moved is not None and opening.fingerprint(moved).same_content(planned)
     if same and not (lease is Lease.HELD and leases.broken(fd)):
-        roots.put_one(home, above)
-        return
+        return kept
     try:
         syscalls.rename_noreplace(kept_name, name, src_dir_fd=kept, dst_dir_fd=folder)
     except OSError as error:
@@ -163,7 +224,7 @@ def _move_open(
     raise Skip("changed while it was removed")
 
 
-def _end(folder: int, *, name: str, expected: Fingerprint) -> None:
+def _end(folder: int, *, name: str, expected: Fingerprint, sure: bool = False) -> None:
     fd = looking.open_file(folder, name)
     try:
         lease = leases.read_lease(fd)
@@ -174,6 +235,8 @@ def _end(folder: int, *, name: str, expected: Fingerprint) -> None:
             raise Skip("changed since it was put there")
         if lease is Lease.BUSY:
             raise Skip("is open for writing")
+        if sure and lease is not Lease.HELD:
+            raise Skip("lies where nobody can tell whether it is open for writing")
         os.unlink(name, dir_fd=folder)
     finally:
         looking.close(fd)

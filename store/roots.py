@@ -47,6 +47,14 @@ class RootFds:
     def __getitem__(self, label: str) -> int:
         return self._fds[label]
 
+    def add(self, label: str, path: str) -> None:
+        """Open one more root, whose label is new; OSError if it cannot be."""
+        if label in self._fds:
+            raise ValueError(f"there is a root {label} already")
+        self._fds[label] = opening.open_folder(path)
+        self._stats[label] = os.fstat(self._fds[label])
+        self._durable[label] = set()
+
     def stat(self, label: str) -> os.stat_result:
         return self._stats[label]
 

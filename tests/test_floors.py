@@ -14,8 +14,9 @@ DOORS = {
     "yaml": {"policies.reading"},
     "filelock": {"store.locks"},
     "psutil": {"store.processes"},
-    "multiprocess": {"maint.workers"},
+    "multiprocess": {"maint.worker"},
     "rich": {"maint.terminal"},
+    "zstandard": {"store.frames"},
 }
 """The one module that may import each package. `click` is the language of a whole package, `msgspec` of all."""
 

@@ -6,111 +6,14 @@ by signal N.
 """
 
 import gc
-import importlib
-import io
-import os
-import signal
-import sys
-
-import click
-
-from maint.cli.ending import DEFECT, UNREADABLE, end_by, fail
-from maint.talk import Stopped, say
-from maint.version import VERSION
-
-VERBS = {
-    "sweep": ("runs", "The main job: survey, plan, apply, report."),
-    "plan": ("runs", "What a sweep would do, and why; changes nothing."),
-    "apply": ("runs", "Carry out a saved plan, each action checked against its file."),
-    "status": ("looking", "What there is, and what the next sweep would do."),
-    "explain": ("looking", "Every pass's verdict on one session, and when it changes."),
-    "list": ("looking", "The sessions, or what waits in the trash."),
-    "show": ("looking", "One session: its facts and its records."),
-    "restore": ("runs", "Bring sessions back from trash or backup."),
-    "undo": ("runs", "Put back what a run removed, renamed or rewrote."),
-    "log": ("looking", "The runs that were, and what each of them did."),
-    "policy": ("tools", "Check, show and describe policies."),
-    "demo": ("tools", "A small store with every ailment, before and after a sweep."),
-}
-"""Each verb with the module that has it and its line of help: `--help` need import none of them."""
-
-
-class _Verbs(click.Group):
-    """A group whose verbs are imported when they are called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(VERBS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in VERBS:
-            return None
-        module = importlib.import_module(f"maint.cli.{VERBS[cmd_name][0]}")
-        verb = getattr(module, f"{cmd_name}_")
-        assert isinstance(verb, click.Command)
-        return verb
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Verbs"):
-            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
-
-
-@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True)
-@click.version_option(VERSION, prog_name="maint")
-def cli() -> None:
-    """Keep stores of recorded sessions healthy, and never lose one."""
 
 
 def main() -> None:
-    """The program: no user's mistake ends in a traceback, and a defect of ours says that it is one."""
+    """The program."""
     gc.disable()  # a run makes very many objects and hardly a cycle, and then it ends
-    _have_streams()
+    from maint.cli.program import run  # noqa: PLC0415  imports make most of the objects of a short run
+
     try:
-        try:
-            sys.exit(cli(standalone_mode=False))
-        finally:
-            sys.stdout.flush()
-    except click.ClickException as mistake:
-        mistake.show()
-        sys.exit(mistake.exit_code)
-    except Stopped as stopped:
-        end_by(stopped.signal)
-    except (KeyboardInterrupt, click.Abort):
-        end_by(signal.SIGINT)
-    except BrokenPipeError:
-        _let_go_of_stdout()  # whoever read our output had enough of it, which is no error
-        end_by(signal.SIGPIPE)
-    except OSError as error:
-        if os.environ.get("MAINT_DEBUG"):
-            raise
-        from maint.execute import describe  # noqa: PLC0415  only now
-
-        _let_go_of_stdout()
-        fail(UNREADABLE, describe(error))
-    except Exception as error:
-        if os.environ.get("MAINT_DEBUG"):
-            raise
-        say(f"defect: {type(error).__name__}: {error}")
-        say("no session is lost by it; please report it, with what MAINT_DEBUG=1 prints")
-        sys.exit(DEFECT)
-
-
-def _have_streams() -> None:
-    """Make sure that the standard streams lead somewhere, lest a file of a store get the number of a closed one.
-
-    Names that the terminal's encoding lacks are written as escapes.
-    """
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free, and so this one
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(number, "w" if number else "r", closefd=False))
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-
-def _let_go_of_stdout() -> None:
-    """Let what is still to be written go nowhere, because Python would try once more when it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        run()
+    finally:
+        gc.freeze()  # else Python would look through all of it once more before it ends

@@ -1,75 +1,54 @@
-"""The verbs that look and change nothing."""
+"""The verbs that look at what there is, and change nothing."""
 
-import sys
 import time
+from itertools import islice
+from typing import TYPE_CHECKING
 
 import click
 
-from maint import explaining, finding, interface, ndjson, report, terminal
+from maint import archived, finding, ndjson, report
 from maint.cli.ending import UNREADABLE, fail, out
-from maint.cli.options import options, or_fail, selection
-from maint.journal import timestamp
-from maint.run import Listener
-from maint.talk import say
+from maint.cli.options import options, or_fail
+from maint.cli.stores import stores_of
+from maint.reaching import describe
+from store.catalogue import Archived
+from store.facts import Place, Session
+from store.frames import Damaged
 from store.names import printable
 
-
-@click.command(name="status")
-@options("policy", "store", "jobs", "json")
-def status_(policy: str | None, stores: tuple[str, ...], jobs: int | None, as_json: bool) -> None:
-    """What there is: sessions, bytes, ages, states, and what the next sweep would do."""
-    rules, where = selection(policy, stores, None)
-    progress = terminal.Progress()
-    run = interface.plan(rules, where, jobs=jobs, listener=Listener(progress=progress))
-    progress.clear()
-    for store in run.plan.stores if run.plan is not None else []:
-        held = [kept.fingerprint.size for _, kept in finding.trashed([store.place])]
-        trash = len(held), sum(held)
-        if as_json:
-            out(ndjson.status_line(store, trash))
-            continue
-        for text in report.status_text(store, trash):
-            print(text)
-    if not as_json:
-        for text in report.shortened(report.problem_lines(run.summary.problems)):
-            say(text)
-    for text in report.complaints(run, everything=True):
-        say(text.replace("nothing was changed", "a sweep would change nothing"))
-    sys.exit(UNREADABLE if run.unreachable else 0)
-
-
-@click.command(name="explain")
-@click.argument("session")
-@options("policy", "store", "at", "json")
-def explain_(
-    session: str, policy: str | None, stores: tuple[str, ...], at: float | None, as_json: bool
-) -> None:
-    """Every pass's verdict on one session, and when that will change."""
-    rules, where = selection(policy, stores, None)
-    moment = time.time() if at is None else at
-    told = or_fail(lambda: explaining.explain(session, rules, where, at=moment))
-    if as_json:
-        out(ndjson.explanation_line(told))
-        return
-    for text in report.explanation_text(told, moment, lambda due: timestamp(due, rules)):
-        print(text)
+if TYPE_CHECKING:
+    from policies import Policy
 
 
 @click.command(name="list")
+@click.option("--archived", "packed", is_flag=True, help="What lies in packs.")
 @click.option("--trashed", is_flag=True, help="What waits in the trash and among the backups.")
 @options("policy", "store", "json")
-def list_(trashed: bool, policy: str | None, stores: tuple[str, ...], as_json: bool) -> None:
+def list_(packed: bool, trashed: bool, policy: str | None, stores: tuple[str, ...], as_json: bool) -> None:
     """The sessions of the stores, by id."""
-    rules, where = selection(policy, stores, None)
+    rules, where = stores_of(policy, stores)
     if trashed:
         for place, kept in finding.trashed(where):
             row = report.trashed_row(place, kept).encode() + b"\n"
             out(ndjson.trashed_line(place, kept) if as_json else row)
         return
     now = time.time()
+    if packed:
+        _list_packed(where, now, as_json=as_json)
+        return
     for place, session in finding.sessions(rules, where):
         row = report.session_row(session, now).encode() + b"\n"
         out(ndjson.session_line(place, session) if as_json else row)
+
+
+def _list_packed(where: list[Place], now: float, *, as_json: bool) -> None:
+    """The sessions in packs; lines go out many at a time, because there may be very many."""
+    lines = (
+        ndjson.archived_line(place, each) if as_json else report.archived_row(each, now).encode() + b"\n"
+        for place, each in archived.archived(where)
+    )
+    while some := b"".join(islice(lines, 1000)):
+        out(some)
 
 
 @click.command(name="show")
@@ -78,8 +57,11 @@ def list_(trashed: bool, policy: str | None, stores: tuple[str, ...], as_json: b
 @options("policy", "store", "json")
 def show_(session: str, raw: bool, policy: str | None, stores: tuple[str, ...], as_json: bool) -> None:
     """One session: its facts and its records."""
-    rules, where = selection(policy, stores, None)
-    place, found = or_fail(lambda: finding.find(session, rules, where))
+    rules, where = stores_of(policy, stores)
+    place, found = or_fail(lambda: _find(session, rules, where))
+    if isinstance(found, Archived):
+        _show_packed(place, found, raw=raw, as_json=as_json)
+        return
     if as_json:
         out(ndjson.session_line(place, found))
         return
@@ -89,14 +71,42 @@ def show_(session: str, raw: bool, policy: str | None, stores: tuple[str, ...], 
         out(text)
 
 
+def _find(session: str, rules: "Policy | None", where: list[Place]) -> tuple[Place, Session | Archived]:
+    """A session of the stores, or else one in a pack."""
+    try:
+        return finding.find(session, rules, where)
+    except finding.NotFound:
+        found = archived.find(session, where)
+        if found is None:
+            raise
+        return found
+
+
+def _show_packed(place: Place, found: Archived, *, raw: bool, as_json: bool) -> None:
+    if as_json:
+        out(ndjson.archived_line(place, found))
+        return
+    if not raw:
+        print(report.archived_row(found, time.time()))
+    try:
+        for text in archived.content(place, found, raw=raw):
+            out(text)
+    except Damaged as error:
+        fail(1, f"{found.pack} is damaged: {error}; see `maint verify`")
+    except BrokenPipeError:
+        raise  # whoever read it has had enough
+    except OSError as error:
+        fail(UNREADABLE, describe(error))
+
+
 @click.command(name="log")
 @click.argument("run", required=False)
 @options("policy", "store", "json")
 def log_(run: str | None, policy: str | None, stores: tuple[str, ...], as_json: bool) -> None:
     """The runs that were, and what each of them did."""
-    _, where = selection(policy, stores, None)
+    _, where = stores_of(policy, stores)
     known = False
-    for line in interface.log(run, where):
+    for line in finding.log(run, where):
         known = True
         out(ndjson.log_line(line) if as_json else report.log_text(line).encode() + b"\n")
     if run is not None and not known:

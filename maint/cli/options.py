@@ -1,21 +1,15 @@
-"""The options that verbs share, so that they mean the same everywhere, and what they select."""
+"""The options that verbs share, so that they mean the same everywhere."""
 
-import sys
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
-from maint import selection as selecting
-from maint import terminal
-from maint.cli.ending import INVALID, UNREADABLE, fail
-from maint.execute import describe
+from maint.cli.ending import UNREADABLE, fail
 from maint.finding import Ambiguous, NotFound
-from maint.talk import say
-from policies import Duration, Policy, PolicyInvalid
-from store.facts import Place
+from maint.reaching import describe
 
 
 class Span(click.ParamType[float]):
@@ -26,9 +20,12 @@ class Span(click.ParamType[float]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, float):
             return value
+        from maint.selection import machine_zone  # noqa: PLC0415  nobody else needs the rules of time
+        from policies import Duration  # noqa: PLC0415
+
         try:
             now = time.time()
-            return now - Duration.parse(value).before(now, selecting.machine_zone())
+            return now - Duration.parse(value).before(now, machine_zone())
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
@@ -45,7 +42,11 @@ class Moment(click.ParamType[float]):
             moment = datetime.fromisoformat(value)
         except ValueError:
             self.fail(f"{value!r} is no time; write 2026-12-31 or 2026-12-31T03:00:00+01:00", param, ctx)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=selecting.machine_zone())).timestamp()
+        if moment.tzinfo is None:
+            from maint.selection import machine_zone  # noqa: PLC0415  see Span
+
+            moment = moment.replace(tzinfo=machine_zone())
+        return moment.timestamp()
 
 
 def options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -68,43 +69,6 @@ def options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]
         return verb
 
     return add
-
-
-def selection(policy: str | None, stores: tuple[str, ...], only: str | None) -> tuple[Policy, list[Place]]:
-    """The policy and the places that a verb is to work on; ends with a usage error for unknown names."""
-    rules = policy_in_force(policy)
-    where = selecting.places(rules)
-    if stores:
-        known = [place.name for place in where]
-        unknown = [name for name in stores if name not in known]
-        if unknown:
-            fail(2, f"no store {unknown[0]!r} here; there is {', '.join(known) or 'none'}")
-        where = [place for place in where if place.name in stores]
-    if only is not None:
-        wanted = tuple(name.strip() for name in only.split(","))
-        has = [each.pass_name for each in rules.passes]
-        missing = [name for name in wanted if name not in has]
-        if missing:
-            fail(2, f"the policy has no pass {missing[0]!r}; it has {', '.join(has)}")
-        rules = selecting.only(rules, wanted)
-    if not where and terminal.is_interactive():
-        say("there is no store at any default place; name yours in a policy (see `maint policy show`)")
-    return rules, where
-
-
-def policy_in_force(path: str | None) -> Policy:
-    try:
-        return selecting.load(path)
-    except PolicyInvalid as error:
-        complain_of(error)
-    except OSError as error:
-        fail(UNREADABLE, f"cannot read the policy: {describe(error)}")
-
-
-def complain_of(error: PolicyInvalid) -> NoReturn:
-    print("\n".join(str(each) for each in error.errors), file=sys.stderr)
-    count = len(error.errors)
-    fail(INVALID, f"{count} mistake{'s' if count != 1 else ''} in the policy; nothing was touched")
 
 
 def or_fail(ask: Callable[[], Any]) -> Any:

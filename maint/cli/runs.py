@@ -4,19 +4,21 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from typing import NoReturn
 
 import click
 
 from maint import interface, ndjson, report, terminal
 from maint.cli.ending import UNREADABLE, end_by, fail, out
-from maint.cli.options import options, selection
+from maint.cli.options import options
+from maint.cli.rules import selection
 from maint.cli.speaker import Speaker
-from maint.execute import describe
-from maint.finding import Ambiguous, NotFound
+from maint.reaching import describe
 from maint.run import Listener, Run
 from maint.saved import PlanUnusable, plans_folder, read_plan
 from maint.talk import say
-from store.names import printable
+from policies import Policy
+from store.facts import Place
 
 
 @click.command(name="sweep")
@@ -32,17 +34,15 @@ def sweep_(
     dry_run: bool,
 ) -> None:
     """The main job: survey, plan, apply, report."""
-    if dry_run:
-        _plan(policy, stores, only, jobs, as_json, None, None)
-        return
     rules, where = selection(policy, stores, only)
+    if dry_run:
+        show_plan(rules, where, jobs=jobs, expire=only is None, as_json=as_json)
     speaker = Speaker(as_json)
     with terminal.stoppable() as stop:
         run = interface.sweep(
             rules, where, jobs=jobs, expire=only is None, wait=wait, listener=speaker.listener(stop)
         )
-    if run.refused and run.plan is not None:
-        _keep_refused(run)
+    keep_refused(run)
     speaker.finish(run, where, stop.signal)
 
 
@@ -59,23 +59,25 @@ def plan_(
     output: str | None,
 ) -> None:
     """What a sweep would do, and why; changes nothing."""
-    _plan(policy, stores, only, jobs, as_json, at, output)
-
-
-def _plan(
-    policy: str | None,
-    stores: tuple[str, ...],
-    only: str | None,
-    jobs: int | None,
-    as_json: bool,
-    at: float | None,
-    output: str | None,
-) -> None:
     rules, where = selection(policy, stores, only)
+    show_plan(rules, where, jobs=jobs, expire=only is None, as_json=as_json, at=at, output=output)
+
+
+def show_plan(
+    rules: Policy,
+    where: list[Place],
+    *,
+    jobs: int | None,
+    expire: bool,
+    as_json: bool,
+    at: float | None = None,
+    output: str | None = None,
+) -> NoReturn:
+    """Make the plan, print it, perhaps save it, and exit with its code."""
     progress = terminal.Progress()
     with terminal.stoppable() as stop:
         listener = Listener(progress=progress, stop=stop)
-        run = interface.plan(rules, where, at=at, jobs=jobs, expire=only is None, listener=listener)
+        run = interface.plan(rules, where, at=at, jobs=jobs, expire=expire, listener=listener)
     progress.clear()
     if run.plan is None or not run.plan.complete:
         end_by(stop.signal or signal.SIGINT)
@@ -116,60 +118,6 @@ def apply_(file: str, jobs: int | None, wait: float, as_json: bool) -> None:
     speaker.finish(run, list(saved.places.values()), stop.signal)
 
 
-@click.command(name="undo")
-@click.argument("run")
-@options("policy", "store", "wait", "json")
-def undo_(run: str, policy: str | None, stores: tuple[str, ...], wait: float, as_json: bool) -> None:
-    """Put back what a run removed, renamed or rewrote, as far as the grace period allows."""
-    _, where = selection(policy, stores, None)
-    speaker = Speaker(as_json)
-    with terminal.stoppable() as stop:
-        try:
-            done, impossible = interface.undo(
-                run, where, wait=wait, listener=speaker.listener(stop, talkative=True)
-            )
-        except NotFound as error:
-            fail(2, str(error))
-    for text in report.shortened(impossible):
-        say(f"cannot be taken back: {printable(text)}")
-    speaker.finish(
-        done, where, stop.signal, always=True, incomplete=bool(impossible) or done.summary.skipped > 0
-    )
-
-
-@click.command(name="restore")
-@click.argument("session", nargs=-1, required=True)
-@click.option("--to", "folder", metavar="DIR", help="Copy it there instead.")
-@options("policy", "store", "wait", "json")
-def restore_(
-    session: tuple[str, ...],
-    folder: str | None,
-    policy: str | None,
-    stores: tuple[str, ...],
-    wait: float,
-    as_json: bool,
-) -> None:
-    """Bring sessions back from trash or backup, byte for byte, with mode and mtime."""
-    _, where = selection(policy, stores, None)
-    try:
-        if folder is not None:
-            for each in session:
-                print(interface.copy_out(each, where, folder))
-            return
-        speaker = Speaker(as_json)
-        with terminal.stoppable() as stop:
-            run = interface.restore(
-                list(session), where, wait=wait, listener=speaker.listener(stop, talkative=True)
-            )
-    except (NotFound, Ambiguous) as error:
-        fail(2, str(error))
-    except FileExistsError as error:
-        fail(1, f"nothing is overwritten: {describe(error)}")
-    except OSError as error:
-        fail(UNREADABLE, describe(error))
-    speaker.finish(run, where, stop.signal, always=True, incomplete=run.summary.skipped > 0)
-
-
 def _save(run: Run, path: str) -> None:
     """Write a plan as a file, whole or not at all."""
     assert run.plan is not None
@@ -185,8 +133,10 @@ def _save(run: Run, path: str) -> None:
         raise
 
 
-def _keep_refused(run: Run) -> None:
-    """Keep a refused plan for review."""
+def keep_refused(run: Run) -> None:
+    """Keep the plan for review, if it was refused."""
+    if not run.refused or run.plan is None:
+        return
     folder = plans_folder(os.environ, os.path.expanduser("~"))
     path = os.path.join(folder, f"{run.id}.ndjson")
     try:

@@ -6,7 +6,7 @@ from typing import NoReturn
 from maint import ndjson, report, telling, terminal
 from maint.actions import Outcome, Result
 from maint.cli.ending import end_by, out
-from maint.planning import Plan
+from maint.planned import Plan
 from maint.run import Listener, Run
 from maint.talk import say
 from store.facts import Place
@@ -21,10 +21,12 @@ class Speaker:
         self._progress = terminal.Progress()
         self._total = 0
         self._done = 0
+        self._in_bytes = False
 
     def listener(self, stop: terminal.Stop, *, talkative: bool = False) -> Listener:
         return Listener(
             progress=self._progress,
+            read=self._read,
             planned=self._planned,
             outcome=self._talk if talkative and not self._json else self._outcome,
             stop=stop,
@@ -45,8 +47,12 @@ class Speaker:
         if text is not None:
             self._progress.clear()
             say(text)
-        if self._total:
+        if self._total and not self._in_bytes:
             self._progress("carrying out", self._done, self._total)
+
+    def _read(self, store: str, done: int, total: int) -> None:
+        self._in_bytes = True  # there is one bar: bytes tell more than a number of sessions
+        self._progress.read(store, done, total)
 
     def _talk(self, outcome: Outcome) -> None:
         self._outcome(outcome)

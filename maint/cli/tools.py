@@ -4,10 +4,10 @@ import sys
 
 import click
 
-from maint import ndjson, selection
+from maint import ndjson, selection, whereabouts
 from maint.cli.ending import UNREADABLE, fail, out
-from maint.cli.options import complain_of, policy_in_force
-from maint.execute import describe
+from maint.cli.rules import complain_of, policy_in_force
+from maint.reaching import describe
 from policies import PolicyInvalid
 from store.names import printable
 
@@ -41,7 +41,7 @@ def policy_show(policy: str | None) -> None:
     rules = policy_in_force(policy)
     text, source = selection.read_policy(policy)
     print(f"# {source}")
-    for place in selection.places(rules):
+    for place in whereabouts.places(rules):
         print(f"# store {place.name}: {place.kind}, {printable(place.path)}")
     out(text)
 

@@ -1,4 +1,6 @@
-"""Sessions beyond an age, a number or a size go to the trash, unless a keep rule holds them.
+"""Sessions beyond an age, a number or a size go, unless a keep rule holds them.
+
+Those of the store go to the trash; those in packs end, and their bytes with them once the pack is rewritten.
 
 Without keep rules and caps each session is judged by itself.
 With them, all sessions of a group are compared first: keep rules look at the young ones too, and a cap removes
@@ -21,11 +23,17 @@ GroupKey = Literal["store", "kind", "project", "name"]
 @dataclass(frozen=True, kw_only=True)
 class Options(PassOptions):
     older_than: Duration = option("The age beyond which a session may go, counted from its end.")
-    of: Literal["live"] = option("Which sessions: those in the store.", default="live")
+    of: Literal["live", "archived"] = option(
+        "Which sessions: those in the store, or those in packs, by their packed bytes.", default="live"
+    )
     keep: Keep | None = option("Rules that hold sessions back, over all sessions of a group.", default=None)
     group_by: tuple[GroupKey, ...] = option("What makes a group.", default=("store",))
     max_total: Size | None = option("Only remove, oldest first, what a group has beyond this.", default=None)
     max_count: int | None = option("Only remove, oldest first, what a group has beyond this.", default=None)
+
+    @property
+    def claims_from(self) -> Duration | None:
+        return self.older_than
 
     @property
     def compares(self) -> bool:
@@ -39,8 +47,8 @@ class Prune(Pass):
 
     def bind(self, options: Options, setting: Setting) -> Callable[[Session], Verdict]:
         threshold = options.older_than.before(setting.now, setting.zone)
-        gone = Act(Verb.PRUNE, f"ended more than {options.older_than} ago{_held_by_none(options)}")
-        young = f"ended less than {options.older_than} ago"
+        gone = _gone(options)
+        young = f"{_which(options)}ended less than {options.older_than} ago"
         group_by = options.group_by
 
         def judge(session: Session) -> Verdict:
@@ -65,7 +73,7 @@ class Prune(Pass):
         if options.keep is not None:
             named = [retention.Row(row.key, row.time, row.name, row.tags) for row in rows]
             held = retention.decide(named, options.keep, setting.zone, now=setting.now)
-        gone = Act(Verb.PRUNE, f"ended more than {options.older_than} ago{_held_by_none(options)}")
+        gone = _gone(options)
         beyond: set[str] | None = None
         if options.max_total is not None or options.max_count is not None:
             sized = [
@@ -80,12 +88,23 @@ class Prune(Pass):
             if not row.old:
                 continue
             if row.key in held:
-                verdicts[row.key] = Kept(f"kept: {', '.join(held[row.key])}")
+                verdicts[row.key] = Kept(f"{_which(options)}kept: {', '.join(held[row.key])}")
             elif beyond is not None and row.key not in beyond:
-                verdicts[row.key] = Kept("kept: within the cap")
+                verdicts[row.key] = Kept(f"{_which(options)}kept: within the cap")
             else:
                 verdicts[row.key] = gone
         return verdicts
+
+
+def _gone(options: Options) -> Act:
+    return Act(
+        Verb.PRUNE, f"{_which(options)}ended more than {options.older_than} ago{_held_by_none(options)}"
+    )
+
+
+def _which(options: Options) -> str:
+    """What a reason says first, so that nobody takes a copy in a pack for the session in the store."""
+    return "archived, " if options.of_archived else ""
 
 
 def _held_by_none(options: Options) -> str:

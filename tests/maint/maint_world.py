@@ -18,9 +18,10 @@ from zoneinfo import ZoneInfo
 
 from maint import engine, interface, owner, selection
 from maint.cli import main
-from maint.execute import open_roots
+from maint.reaching import open_roots
 from maint.run import Listener, Run
 from policies import Policy, load_policy
+from store.archives import with_archives
 from store.facts import Place
 from store.layouts.rec.specimens import command, complete, footer, header, recording_state, session_id
 from store.locks import StoreLock
@@ -37,6 +38,7 @@ EVERYTHING = """\
   - delete-empty: {idle_for: 2d}
   - litter: {older_than: 2d}
 """
+importlib.import_module("maint.cli.program")  # once, and not in each process that is forked
 PROGRAM = shutil.which("maint", path=os.path.dirname(sys.executable)) or "maint"
 
 
@@ -94,13 +96,15 @@ class World:
             "PYTHONWARNINGS": "error",
         }
         self.policy = rules()
+        self.ahead = 0.0
+        """Seconds by which the clock of the program is ahead, so that a test need not wait."""
 
     # What there is.
 
     @property
     def place(self) -> Place:
         roots = {"sessions": str(self.sessions), "data": str(self.sessions.parent), "state": str(self.state)}
-        return Place("rec", "rec", roots)
+        return with_archives(Place("rec", "rec", roots))
 
     @property
     def ours(self) -> Path:
@@ -176,6 +180,7 @@ class World:
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             child = os.fork()
             if child == 0:
+                set_clock(self.ahead)
                 _become(arguments, self.env, self.folder, (out.fileno(), err.fileno()), user)
             _, status = os.waitpid(child, 0)
             texts = [os.pread(file.fileno(), 1 << 24, 0).decode(errors="replace") for file in (out, err)]
@@ -313,6 +318,12 @@ def commands_in(path: Path) -> list[bytes]:
     ]
 
 
+def set_clock(ahead: float) -> None:
+    """Set the clock of this process, which was forked for it, so much ahead."""
+    real = time.time
+    time.time = lambda: real() + ahead
+
+
 def run_all(processes: Sequence[subprocess.Popen[bytes]]) -> list[Answer]:
     """Wait for processes that were started at once."""
     answers = []
@@ -339,7 +350,7 @@ def _become(
         os.chdir(folder)
         sys.argv = [PROGRAM, *arguments]
         if user >= 0:
-            for module in (*owner._LATE, "maint.cli.runs", "maint.telling"):
+            for module in (*owner._LATE, "maint.cli.runs", "maint.engine"):
                 importlib.import_module(module)  # which that user may not be able to read
             selection.load()
             os.setgroups([])

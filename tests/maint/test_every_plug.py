@@ -28,6 +28,7 @@ SPELLINGS = {
     "NameTemplate": "x-%S",
     "int": "5",
     "Selector": "all",
+    "folder": "/srv/archive",
 }
 
 
@@ -85,7 +86,9 @@ def schema_of(pass_: Pass) -> dict[str, object]:
             for each in node:
                 look(each)
 
-    look(selection.schema())
+    sections = selection.schema()["properties"]
+    assert isinstance(sections, dict)
+    look(sections["passes"])  # a section may have a pass's name
     assert found, f"the schema does not know {pass_.name}"
     return found[0]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from maint_world import World, commands_in
+from maint_world import World, commands_in, set_clock
 
 from maint import interface
 from maint.cli import main
@@ -84,6 +84,7 @@ def _program(world: World, arguments: list[str]) -> NoReturn:
     for number in range(3):
         os.dup2(null, number)
     os.environ.update(world.env)
+    set_clock(world.ahead)
     sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")
     sys.argv = ["maint", *arguments]
     os.kill(os.getpid(), signal.SIGSTOP)

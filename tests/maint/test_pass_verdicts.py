@@ -1,17 +1,18 @@
 """What each pass says of one session, lock or leftover: facts and options in, a verdict out."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
 from maint_world import DAY, NOW, rules
 
-from maint.actions import Verb
+from maint.actions import Packing, Verb
 from maint.contract import Candidate, known_passes
-from maint.judge import Claim, Comparison, Judge, Protected, unique_name
+from maint.judge import Claim, Comparison, Judge, Protected, action_for, clock_refusal, refusals, unique_name
 from maint.survey import key_of
 from maint.verdicts import Act, Compare, Kept, No, Verdict, Wait
-from policies import NameTemplate
-from store.facts import Leftover, Lock, Owner, Session, State
+from policies import NameTemplate, PolicyInvalid
+from store.facts import Fingerprint, Leftover, Lock, Member, Owner, Place, Session, State, account_of
 
 
 def session(**facts: Any) -> Session:
@@ -95,6 +96,8 @@ EMPTY = "  - delete-empty: {idle_for: 2d}\n"
 LOCKS = "  - stale-locks: {idle_for: 24h}\n"
 LITTER = "  - litter: {older_than: 2d}\n"
 PRUNE = "  - prune: {older_than: 7d}\n"
+ARCHIVE = "  - archive: {older_than: 7d}\n"
+ARCHIVED = "  - prune: {of: archived, older_than: 7d}\n"
 
 
 # recover
@@ -256,6 +259,173 @@ def test_groups_are_made_of_facts(group_by: str, group: tuple[str, ...]) -> None
     assert found.group == group
 
 
+# archive
+
+
+def packing(passes: str, rest: str = "") -> Packing | None:
+    """How the only pass of a policy packs an old session."""
+    bound = judge(passes, rest)
+    found = bound.ask(bound.sessions[0], session())
+    assert isinstance(found, Act)
+    return found.packing
+
+
+def test_old_session_is_archived() -> None:
+    assert verdict(ARCHIVE, session()) == Act(Verb.ARCHIVE, "ended more than 7d ago", packing=Packing())
+
+
+def test_young_session_waits_for_its_archiving() -> None:
+    found = verdict(ARCHIVE, session(ended_at=NOW - DAY))
+    assert found == Wait("ended less than 7d ago", NOW + 6 * DAY)
+
+
+def test_session_is_archived_in_the_very_second_it_is_due() -> None:
+    assert isinstance(verdict(ARCHIVE, session(ended_at=NOW - 7 * DAY)), Act)
+
+
+def test_archiving_goes_by_age_and_not_by_silence() -> None:
+    copied_today = session(last_changed=NOW - 2 * 3600)
+    assert isinstance(verdict(ARCHIVE, copied_today), Act)
+
+
+def test_all_sessions_share_one_verdict() -> None:
+    bound = judge(ARCHIVE)
+    step = bound.sessions[0]
+    assert bound.ask(step, session(id="a")) is bound.ask(step, session(id="b"))
+
+
+@pytest.mark.parametrize(
+    ("options", "rest", "expected"),
+    [
+        ("", "", Packing()),
+        ("level: 19, originals: trash", "", Packing(level=19, originals="trash")),
+        ("", "archive: {dir: default, pack_size: 1GiB}\n", Packing(pack_size=1 << 30)),
+        ("", "archive: {dir: ~/cold}\n", Packing(into="~/cold")),
+        ("into: /colder", "archive: {dir: ~/cold}\n", Packing(into="/colder")),
+        ("into: ~/cold", "", Packing(into="~/cold")),
+        ("form: file", "archive: {dir: /cold}\n", Packing(form="file")),
+    ],
+)
+def test_packing_is_what_the_pass_and_the_policy_say(options: str, rest: str, expected: Packing) -> None:
+    text = ", ".join(filter(None, ["older_than: 7d", options]))
+    assert packing(f"  - archive: {{{text}}}\n", rest) == expected
+
+
+@pytest.mark.parametrize(("archived", "expected"), [(True, No), (False, Act)])
+def test_kept_original_is_archived_once_as_it_is(archived: bool, expected: type[Verdict]) -> None:
+    keeps = "  - archive: {older_than: 7d, originals: keep}\n"
+    assert type(verdict(keeps, session(archived=archived))) is expected
+
+
+def test_original_that_is_to_go_is_archived_though_a_copy_was_kept_before() -> None:
+    assert isinstance(verdict(ARCHIVE, session(archived=True)), Act)
+
+
+def test_kept_original_is_left_to_later_passes_once_it_is_archived() -> None:
+    passes = "  - archive: {older_than: 1d, originals: keep}\n" + PRUNE
+    assert claim(passes, session(archived=False)) == "archive"
+    assert claim(passes, session(archived=True)) == "prune"
+
+
+def test_archived_session_is_not_seen_by_a_later_pass() -> None:
+    assert claim(ARCHIVE + PRUNE, session()) == "archive"
+
+
+def test_action_on_a_session_to_be_archived_says_how_and_what_it_was() -> None:
+    subject = session(
+        members=(Member("sessions", "s1.ndjson", Fingerprint(1, 2, 100, 4, 5)),), project="/srv"
+    )
+    act = verdict(ARCHIVE, subject)
+    assert isinstance(act, Act)
+    place = Place("rec", "rec", {"sessions": "/store"})
+    action = action_for(place, subject, "archive", act)
+    assert (action.packing, action.account) == (Packing(), account_of(subject))
+
+
+@pytest.mark.parametrize("options", ["level: 0", "level: 20", "form: file, into: /cold"])
+def test_options_that_cannot_be_are_mistakes(options: str) -> None:
+    with pytest.raises(PolicyInvalid):
+        rules(f"  - archive: {{older_than: 7d, {options}}}\n")
+
+
+# prune of archived sessions
+
+
+def packed(**facts: Any) -> Session:
+    """An archived session: its bytes are those in the pack."""
+    return session(**({"archived": True, "evidence": "it lies in a pack"} | facts))
+
+
+def test_each_judge_asks_only_the_passes_for_its_sessions() -> None:
+    passes = ARCHIVE + PRUNE + ARCHIVED + LOCKS + LITTER
+    live, archived = judge(passes), judge(passes, of="archived")
+    assert [step.position for step in live.sessions] == [0, 1]
+    assert [step.position for step in archived.sessions] == [2]
+    assert (len(live.locks), len(live.leftovers)) == (1, 1)
+    assert (archived.locks, archived.leftovers) == ([], [])
+
+
+def test_only_the_judge_whose_pass_compares_does() -> None:
+    passes = PRUNE + "  - prune: {of: archived, older_than: 7d, keep: {last: 3}}\n"
+    assert (judge(passes).compares, judge(passes, of="archived").compares) == (False, True)
+
+
+def test_old_archived_session_ends_and_the_reason_says_what_it_is() -> None:
+    found = judge(ARCHIVED, of="archived").claim(packed())
+    assert found == Claim(0, Act(Verb.PRUNE, "archived, ended more than 7d ago"))
+
+
+def test_young_archived_session_waits() -> None:
+    bound = judge(ARCHIVED, of="archived")
+    found = bound.ask(bound.sessions[0], packed(ended_at=NOW - DAY))
+    assert found == Wait("archived, ended less than 7d ago", NOW + 6 * DAY)
+
+
+def test_live_session_is_no_business_of_a_pass_of_archived_ones() -> None:
+    assert claim(ARCHIVED, session()) is None
+
+
+def test_what_was_packed_a_moment_ago_is_not_protected_for_that() -> None:
+    assert judge(ARCHIVED, of="archived").protection(packed(last_changed=NOW - 1)) is None
+
+
+def test_what_was_brought_back_by_hand_is_spared_in_packs_too() -> None:
+    spared = {"s1": Protected("it was brought back by hand")}
+    assert judge(ARCHIVED, spared=spared, of="archived").protection(packed()) == spared["s1"]
+
+
+@pytest.mark.parametrize("fact", ["last_changed", "started_at", "ended_at", "last_record_at"])
+def test_time_in_the_future_protects_in_packs_too(fact: str) -> None:
+    found = judge(ARCHIVED, of="archived").protection(packed(**{fact: NOW + 60}))
+    assert found == Protected("it carries a time in the future", NOW + 60)
+
+
+def test_unknown_session_is_protected_in_packs_too() -> None:
+    assert judge(ARCHIVED, of="archived").protection(packed(state=State.UNKNOWN)) is not None
+
+
+@pytest.mark.parametrize(
+    ("protect", "facts", "protected"),
+    [
+        ("{tags: [keep]}", {"tags": ("keep",)}, True),
+        ("{tags: [keep]}", {"tags": None}, True),
+        ("{tags: [keep]}", {}, False),
+        ("{idle_under: 30d}", {}, True),
+        ("{idle_under: 5d}", {}, False),
+    ],
+)
+def test_protect_selectors_protect_in_packs_too(protect: str, facts: dict[str, Any], protected: bool) -> None:
+    bound = judge(ARCHIVED, f"protect: [{protect}]\n", of="archived")
+    assert (bound.protection(packed(**facts)) is not None) is protected
+
+
+def test_corrupt_archived_session_is_claimed_by_name_only() -> None:
+    corrupt = packed(state=State.CORRUPT)
+    by_name = "  - prune: {of: archived, older_than: 7d, where: {state: corrupt}}\n"
+    assert judge(ARCHIVED, of="archived").claim(corrupt) is None
+    assert judge(by_name, of="archived").claim(corrupt) is not None
+
+
 # Who has it.
 
 
@@ -378,9 +548,9 @@ def test_ten_thousand_crashes_of_one_second_take_no_longer_than_of_many() -> Non
     assert len(names) == 10_000  # which takes minutes if each one starts anew
 
 
-def compared(passes: str, *sessions: Session) -> dict[str, bool]:
+def compared(passes: str, *sessions: Session, **more: Any) -> dict[str, bool]:
     """Which of some sessions of one group go, by id."""
-    bound = judge(passes)
+    bound = judge(passes, **more)
     step = bound.sessions[0]
     comparison = Comparison()
     for each in sessions:
@@ -462,3 +632,99 @@ def test_kept_session_is_told_why() -> None:
     told = found.compare(bound.sessions[0].options, bound.setting, [row])["rec/s1"]
     assert isinstance(told, Kept)
     assert "last" in told.reason
+
+
+def test_reasons_of_a_comparison_say_that_it_is_of_archived_sessions() -> None:
+    bound = judge("  - prune: {of: archived, older_than: 7d, max_count: 2, keep: {last: 1}}\n", of="archived")
+    step = bound.sessions[0]
+    rows = [Candidate(f"rec/s{n}", NOW - (10 + n) * DAY, 1, True, None, ()) for n in range(3)]
+    told = step.pass_.compare(step.options, bound.setting, rows)
+    assert told == {
+        "rec/s0": Kept("archived, kept: among the last 1"),
+        "rec/s1": Kept("archived, kept: within the cap"),
+        "rec/s2": Act(
+            Verb.PRUNE,
+            "archived, ended more than 7d ago, kept by none of: {last: 1}, beyond max_count 2",
+        ),
+    }
+
+
+def test_archive_is_held_below_a_size_by_its_packed_bytes() -> None:
+    passes = "  - prune: {of: archived, older_than: 7d, max_total: 25B}\n"
+    found = compared(passes, *series(4, archived=True, bytes=10), of="archived")
+    assert found == {"s0": False, "s1": False, "s2": True, "s3": True}
+
+
+@pytest.mark.parametrize(
+    ("keep", "kept"),
+    [
+        ("last: 2", {"s0", "s1"}),
+        ("within: 2d", {"s0", "s1", "s2"}),
+        ("daily: 3", {"s0", "s1", "s2"}),
+        ("names: work", {"s0", "s1", "s2", "s3"}),
+        ("tags: release", set()),
+    ],
+)
+def test_keep_rules_hold_archived_sessions(keep: str, kept: set[str]) -> None:
+    passes = f"  - prune: {{of: archived, older_than: 7d, keep: {{{keep}}}}}\n"
+    found = compared(passes, *series(4, archived=True), of="archived")
+    assert {each for each, goes in found.items() if not goes} == kept
+
+
+# Limits.
+
+
+def refused(limits: str, *, sessions: int = 100, **planned_and_more: Any) -> list[str]:
+    """The limits that a plan for 100 sessions breaks."""
+    text = f"limits: {{{limits}}}\n" if limits else ""
+    said = refusals(rules("  []\n", text).limits, "rec", sessions, **({"future": 0} | planned_and_more))
+    return [each.partition("limits.")[2].partition(" ")[0] or each for each in said]
+
+
+def test_archiving_is_unlimited_unless_the_policy_bounds_it() -> None:
+    assert refused("", planned={Verb.ARCHIVE: 100}) == []
+    cap = "max_archived: {fraction: 20%, at_least: 10}"
+    assert refused(cap, planned={Verb.ARCHIVE: 20}) == []
+    assert refused(cap, planned={Verb.ARCHIVE: 21}) == ["max_archived"]
+
+
+def test_end_of_archived_sessions_is_no_way_to_the_trash() -> None:
+    caps = "max_removed: {fraction: 1%, at_least: 10}, max_expired: {fraction: 1%, at_least: 30}"
+    assert refused(caps, planned={Verb.PRUNE: 35}, archived=200, expiring=25) == []
+    assert refused(caps, planned={Verb.PRUNE: 36}, archived=200, expiring=25) == ["max_removed"]
+    assert refused(caps, planned={Verb.PRUNE: 31}, archived=200, expiring=31) == ["max_expired"]
+
+
+def test_trashed_and_archived_sessions_end_under_one_limit() -> None:
+    cap = "max_expired: {fraction: 1%, at_least: 30}"
+    planned = {Verb.PRUNE: 10, Verb.EXPIRE_TRASH: 21}
+    assert refused(cap, planned=planned, archived=200, expiring=9) == []
+    assert refused(cap, planned=planned, archived=200, expiring=10) == ["max_expired"]
+
+
+def test_share_that_may_end_is_of_the_store_and_its_archive() -> None:
+    cap = "max_expired: {fraction: 10%, at_least: 1}"
+    assert refused(cap, planned={Verb.PRUNE: 30}, archived=200, expiring=30) == []
+    assert refused(cap, planned={Verb.PRUNE: 31}, archived=200, expiring=31) == ["max_expired"]
+    assert refusals(
+        rules("  []\n").limits, "rec", 0, 0, {Verb.PRUNE: 2000}, archived=2100, expiring=2000
+    ) == ["store 'rec': 2000 of 2100 sessions would end for good, more than limits.max_expired allows (1050)"]
+
+
+@pytest.mark.parametrize(
+    ("planned", "more"),
+    [({Verb.ARCHIVE: 1}, {}), ({Verb.PRUNE: 1}, {"expiring": 1}), ({Verb.EXPIRE_TRASH: 1}, {})],
+)
+def test_sessions_from_the_future_stop_all_that_goes_by_age(
+    planned: dict[Verb, int], more: dict[str, int]
+) -> None:
+    (said,) = refused("", planned=planned, future=50, **more)
+    assert said.endswith("is the clock right?")
+    assert refused("", planned={Verb.RECOVER: 1}, future=50) == []
+
+
+@pytest.mark.parametrize("verb", [Verb.ARCHIVE, Verb.PRUNE, Verb.DELETE_EMPTY, Verb.EXPIRE_TRASH])
+def test_clock_behind_the_last_run_stops_all_that_goes_by_age(verb: Verb) -> None:
+    assert clock_refusal("rec", NOW, NOW + 60, Counter({verb: 1})) is not None
+    assert clock_refusal("rec", NOW, NOW, Counter({verb: 1})) is None
+    assert clock_refusal("rec", NOW, NOW + 60, Counter({Verb.RECOVER: 1})) is None

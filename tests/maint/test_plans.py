@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from maint_world import DAY, EVERYTHING, NOW, World, content, ids, rules, verbs
 
-from maint import interface, selection
+from maint import interface, whereabouts
 from maint.actions import Action
 from maint.journal import timestamp
 from maint.run import Run
@@ -315,7 +315,7 @@ def test_policies_name_stores_by_path(old: World, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     old.rules(rest=f"stores: {{team: {{kind: rec, path: {elsewhere}}}}}\n")
-    assert [(place.name, place.path) for place in selection.places(old.policy, old.env)] == [
+    assert [(place.name, place.path) for place in whereabouts.places(old.policy, old.env)] == [
         ("team", str(elsewhere))
     ]
 

@@ -10,8 +10,8 @@ from maint_world import DAY, World, content, ids
 
 from maint import journal
 from maint.actions import Action, Outcome
-from maint.execute import open_roots
 from maint.journal import BeginLine, EndLine, RunLine
+from maint.reaching import open_roots
 from maint.run import Run
 from store import names
 from store.layouts.rec.specimens import session_id

@@ -7,8 +7,11 @@ from zoneinfo import ZoneInfo
 from policies import (
     Checked,
     Duration,
+    Folder,
     Keep,
     KindSpec,
+    Level,
+    Misread,
     NameTemplate,
     PassOptions,
     Policy,
@@ -56,11 +59,30 @@ class Litter(PassOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Archive(PassOptions):
+    """Old sessions go into packs."""
+
+    older_than: Duration = option("age beyond which sessions are packed")
+    level: Level = option("how hard to compress", default=3)
+    form: Literal["pack", "file"] = option("many in a pack, or each by itself", default="pack")
+    originals: Literal["remove", "trash", "keep"] = option("what becomes of the originals", default="remove")
+    into: Folder | None = option("the folder of the packs", default=None)
+
+    def __post_init__(self) -> None:
+        if self.into is not None and self.form == "file":
+            raise Misread("`into` stands beside `form: file`", "remove one of them")
+
+    @property
+    def claims_from(self) -> Duration | None:
+        return None if self.originals == "keep" else self.older_than
+
+
+@dataclass(frozen=True, kw_only=True)
 class Prune(PassOptions):
     """Old sessions go to the trash."""
 
     older_than: Duration = option("age beyond which sessions go")
-    of: Literal["live"] = option("which sessions", default="live")
+    of: Literal["live", "archived"] = option("which sessions", default="live")
     keep: Keep | None = option("what stays all the same", default=None)
     group_by: tuple[Literal["store", "project", "kind"], ...] = option(
         "what keep rules count by", default=("store",)
@@ -72,12 +94,17 @@ class Prune(PassOptions):
         if self.max_count is not None and self.max_count > 1_000_000:
             raise ValueError("`max_count` is beyond what a store holds")
 
+    @property
+    def claims_from(self) -> Duration | None:
+        return self.older_than
+
 
 PASSES: dict[str, type[PassOptions]] = {
     "stale-locks": StaleLocks,
     "recover": Recover,
     "delete-empty": DeleteEmpty,
     "litter": Litter,
+    "archive": Archive,
     "prune": Prune,
 }
 KINDS = {

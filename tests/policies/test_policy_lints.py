@@ -11,10 +11,9 @@ def lints(text: str, **changes: object) -> list[str]:
 def first_claims_it_all(earlier: str, later: str) -> bool:
     stores = "stores: {a: {kind: rec}, b: {kind: outrig}}\n"
     text = f"version: 1\n{stores}passes:\n  - {earlier}\n  - {later}\n"
-    found = lints(text)
-    return found == [
-        f"5:5 this `{later.partition(':')[0]}` can never claim anything: the one in line 4 claims it all"
-    ]
+    one, two = (each.partition(":")[0] for each in (earlier, later))
+    which = "the one" if one == two else f"the `{one}`"
+    return lints(text) == [f"5:5 this `{two}` can never claim anything: {which} in line 4 claims it all"]
 
 
 @pytest.mark.parametrize(
@@ -39,11 +38,31 @@ def first_claims_it_all(earlier: str, later: str) -> bool:
         ("prune: {older_than: 30d}", "prune: {older_than: 60d, where: {state: crashed}}", False),
         ("prune: {older_than: 30d}", "prune: {older_than: 60d, keep: {last: 3}}", True),
         ("prune: {older_than: 30d, keep: {last: 3}}", "prune: {older_than: 60d}", True),
-        ("prune: {older_than: 30d, max_total: 1GiB}", "prune: {older_than: 60d}", False),
+        ("prune: {older_than: 30d, max_total: 1GiB}", "prune: {older_than: 60d}", True),
         ("prune: {older_than: 30d}", "prune: {older_than: 60d, max_total: 1GiB}", True),
         ("prune: {older_than: 30d, stores: a}", "prune: {older_than: 60d}", False),
         ("prune: {older_than: 30d, stores: [a, b]}", "prune: {older_than: 60d, stores: b}", True),
         ("prune: {older_than: 30d}", "prune: {older_than: 60d, stores: b}", True),
+        ("archive: {older_than: 30d}", "prune: {older_than: 60d}", True),
+        ("archive: {older_than: 30d}", "prune: {older_than: 30d, of: live}", True),
+        ("archive: {older_than: 30d}", "prune: {older_than: 60d, keep: {last: 3}, max_total: 1GiB}", True),
+        ("archive: {older_than: 60d}", "prune: {older_than: 30d}", False),
+        ("archive: {older_than: 30d, originals: trash}", "prune: {older_than: 60d}", True),
+        ("archive: {older_than: 30d, originals: keep}", "prune: {older_than: 60d}", False),
+        ("archive: {older_than: 30d}", "prune: {older_than: 60d, of: archived}", False),
+        ("prune: {older_than: 30d, of: archived}", "archive: {older_than: 60d}", False),
+        ("prune: {older_than: 30d, of: archived}", "prune: {older_than: 60d}", False),
+        ("prune: {older_than: 30d}", "prune: {older_than: 60d, of: archived}", False),
+        ("prune: {older_than: 30d, of: archived}", "prune: {older_than: 60d, of: archived}", True),
+        ("prune: {older_than: 30d}", "archive: {older_than: 60d}", True),
+        ("prune: {older_than: 60d}", "archive: {older_than: 30d}", False),
+        ("archive: {older_than: 30d, where: {tags: x}}", "prune: {older_than: 60d}", False),
+        ("archive: {older_than: 30d, where: {tags: x}}", "prune: {older_than: 60d, where: {tags: x}}", True),
+        ("archive: {older_than: 30d}", "prune: {older_than: 60d, where: {state: corrupt}}", False),
+        ("archive: {older_than: 30d, stores: a}", "prune: {older_than: 60d}", False),
+        ("archive: {older_than: 30d}", "archive: {older_than: 60d, level: 19, into: /cold}", True),
+        ("archive: {older_than: 30d, originals: keep}", "archive: {older_than: 60d}", False),
+        ("archive: {older_than: 30d}", "recover: {idle_for: 60d}", False),
     ],
 )
 def test_a_pass_that_can_never_claim_anything_is_told(earlier: str, later: str, shadowed: bool) -> None:
@@ -80,6 +99,35 @@ def test_overlapping_stores_are_told(one: str, two: str, expected: str | None) -
     assert lints(text) == ([expected] if expected else [])
 
 
+def test_who_prunes_behind_the_archive_is_told_of_packs() -> None:
+    found = check(with_passes("  - archive: {older_than: 30d}\n  - prune: {older_than: 1y}")).lints
+    hint = "put the narrower one first, or remove it; for what lies in packs, write `of: archived`"
+    assert [each.hint for each in found] == [hint]
+
+
+@pytest.mark.parametrize(
+    ("folder", "expected"),
+    [
+        ("/srv/a", ["`/srv/a` lies in `/srv/a` of the store `a`"]),
+        ("/srv//a/packs/", ["`/srv//a/packs/` lies in `/srv/a` of the store `a`"]),
+        ("~/b/packs", ["`~/b/packs` lies in `~/b/` of the store `b`"]),
+        ("/srv", []),
+        ("/srv/ab", []),
+    ],
+)
+def test_packs_among_sessions_are_told(folder: str, expected: list[str]) -> None:
+    stores = "stores:\n  a: {kind: rec, path: /srv/a}\n  b: {kind: rec, path: ~/b/}\n"
+    by_pass = f"version: 1\n{stores}passes:\n  - archive: {{older_than: 30d, into: {folder}}}\n"
+    by_section = f"version: 1\n{stores}passes: []\narchive: {{dir: {folder}}}\n"
+    assert lints(by_pass) == [f"6:38 {each}" for each in expected]
+    assert lints(by_section) == [f"6:16 {each}" for each in expected]
+
+
+def test_the_default_archive_draws_no_lint() -> None:
+    text = "version: 1\nstores: {a: {kind: rec, path: /srv/a}}\npasses: []\narchive: {dir: default}\n"
+    assert lints(text) == []
+
+
 def test_the_default_roots_of_a_kind_named_twice_are_told() -> None:
     text = "version: 1\nstores:\n  a: {kind: rec}\n  b: {kind: rec}\npasses: []\n"
     assert lints(text) == ["4:3 the stores `a` and `b` are both the default roots of `rec`"]
@@ -88,6 +136,19 @@ def test_the_default_roots_of_a_kind_named_twice_are_told() -> None:
 def test_a_time_below_min_idle_is_told() -> None:
     text = with_passes("  - recover: {idle_for: 30min}\n  - litter: {older_than: 1h}")
     assert lints(text) == ["3:25 `idle_for: 30min` is below `limits.min_idle`, which is 1h"]
+
+
+def test_archiving_below_min_idle_is_told() -> None:
+    text = with_passes("  - archive: {older_than: 30min}")
+    assert lints(text) == ["3:27 `older_than: 30min` is below `limits.min_idle`, which is 1h"]
+
+
+def test_what_lies_in_packs_need_not_be_idle() -> None:
+    assert lints(with_passes("  - prune: {of: archived, older_than: 30min}")) == []
+
+
+def test_archived_sessions_may_end_without_a_pass_that_archives() -> None:
+    assert lints(with_passes("  - prune: {of: archived, older_than: 2y, max_total: 1TiB}")) == []
 
 
 def test_wildcards_in_tags_are_told() -> None:

@@ -5,9 +5,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from policy_world import BERLIN, PASSES, Prune, check, complaint, complaints, load, with_passes
+from policy_world import BERLIN, PASSES, Archive, Prune, check, complaint, complaints, load, with_passes
 
 from policies import (
+    ArchiveRules,
     Cap,
     Duration,
     Keep,
@@ -35,7 +36,9 @@ protect:
 passes:
   - stale-locks: {idle_for: 24h, stores: team}
   - recover: {idle_for: 24h, name: "r-%Y%m%d-%H%M%S"}
+  - archive: {older_than: 30d, level: 19, originals: trash, into: ~/cold}
   - prune:
+      of: archived
       older_than: 2y
       keep: {last: 50, within: 1w, monthly: 24, tags: release}
       group_by: [store, project]
@@ -48,6 +51,7 @@ limits:
   max_archived: {fraction: 12.5%, at_least: 1}
   max_expired: unlimited
 trash: {keep_for: 3d}
+archive: {dir: /srv/archive, pack_size: 1GiB}
 """
 
 
@@ -69,9 +73,18 @@ def test_every_part_of_a_policy_is_understood() -> None:
             idle_for=Duration.parse("24h"),  # type: ignore[call-arg]
             name=NameTemplate("r-%Y%m%d-%H%M%S"),
         ),
+        Archive(
+            pass_name="archive",
+            older_than=Duration.parse("30d"),
+            level=19,
+            form="pack",
+            originals="trash",
+            into="~/cold",
+        ),
         Prune(
             pass_name="prune",
             older_than=Duration.parse("2y"),
+            of="archived",
             keep=Keep(last=50, within=Duration.parse("1w"), monthly=24, tags=("release",)),
             group_by=("store", "project"),
             max_total=Size.parse("1.5GiB"),
@@ -86,6 +99,48 @@ def test_every_part_of_a_policy_is_understood() -> None:
         max_expired=None,
     )
     assert policy.trash == TrashRules(keep_for=Duration.parse("3d"))
+    assert policy.archive == ArchiveRules(dir="/srv/archive", pack_size=Size.parse("1GiB"))
+
+
+OF_THE_CONTRACT = """\
+version: 1
+timezone: Europe/Berlin            # for calendar rules and names; default: the machine's own zone
+
+stores:
+  recordings: {kind: rec}                                   # default roots of that kind
+  team:       {kind: rec, path: /srv/rec/sessions, state: /srv/rec/state}
+  runs:       {kind: outrig, path: /srv/outrig/sessions}
+
+protect:                           # a protection always wins
+  - {tags: [keep, audit]}
+  - {project: "/srv/prod/*", idle_under: 90d}
+
+passes:                            # in order; the first pass that claims a session has it for this run
+  - stale-locks:  {idle_for: 24h}
+  - recover:      {idle_for: 24h}
+  - delete-empty: {idle_for: 2d}
+  - litter:       {older_than: 2d}
+  - archive:
+      older_than: 30d
+      where: {state: [complete, recovered]}
+      level: 3
+  - prune:
+      of: archived                 # sessions in packs; default: live ones
+      older_than: 2y
+      keep: {last: 50, monthly: 24, tags: [release]}
+      group_by: [store, project]
+
+limits:                            # checked on the finished plan, before the first action
+  min_idle: 1h                     # nothing that changed more recently is touched, whatever a pass says
+  max_removed: {fraction: 20%, at_least: 50}
+trash: {keep_for: 14d}
+archive: {dir: default, pack_size: 256MiB}
+"""
+
+
+def test_the_example_of_the_contract_is_sound_and_draws_no_lint() -> None:
+    checked = check(OF_THE_CONTRACT)
+    assert (checked.errors, checked.lints) == ((), ())
 
 
 def test_what_is_left_out_has_the_defaults_of_the_contract() -> None:
@@ -98,6 +153,7 @@ def test_what_is_left_out_has_the_defaults_of_the_contract() -> None:
         max_expired=Cap(0.5, 1000),
     )
     assert policy.trash.keep_for == Duration.parse("14d")
+    assert policy.archive == ArchiveRules(dir=None, pack_size=Size.parse("256MiB"))
 
 
 def test_policy_is_known_by_the_digest_of_its_bytes() -> None:
@@ -132,7 +188,16 @@ def test_cap_is_the_larger_of_share_and_number(cap: Cap, total: int, allowed: in
             "a policy has no section `filters` -> write one of "
             + ", ".join(
                 f"`{each}`"
-                for each in ("version", "timezone", "stores", "protect", "passes", "limits", "trash")
+                for each in (
+                    "version",
+                    "timezone",
+                    "stores",
+                    "protect",
+                    "passes",
+                    "limits",
+                    "trash",
+                    "archive",
+                )
             ),
         ),
         (
@@ -269,7 +334,25 @@ def test_stores_are_checked(stores: str, expected: str) -> None:
         ("  - prune: {older_than: 1y, keep: {last: 5d}}", "`5d` is no count -> a count has no unit: write `5`"),
         ("  - prune: {older_than: 1y, keep: {last: all}}", "`all` is no count -> to set no bound, remove the key"),
         ("  - prune: {older_than: 1y, keep: {days: 7}}", "`keep` has no option `days` -> did you mean `daily`?"),
-        ("  - prune: {older_than: 1y, of: packs}", "`packs` is none of the words that can stand here -> write `live`"),
+        ("  - prune: {older_than: 1y, of: packs}", "`packs` is none of the words that can stand here -> write one of `live`, `archived`"),
+        ("  - prune: {older_than: 1y, of: archive}", "`archive` is none of the words that can stand here -> did you mean `archived`?"),
+        ("  - archive", "`archive` needs `older_than` -> there is no default for it: write a time such as `30d`"),
+        ("  - archive: {older_than: 30d, idle_for: 30d}", "`archive` has no option `idle_for` -> write one of `where`, `stores`, `older_than`, `level`, `form`, `originals`, `into`"),
+        ("  - archive: {older_than: 30d, level: 0}", "`0` is no level of compression -> write a number from 1, which is fast, to 19, which is small"),
+        ("  - archive: {older_than: 30d, level: 20}", "`20` is no level of compression -> write a number from 1, which is fast, to 19, which is small"),
+        ("  - archive: {older_than: 30d, level: 100}", "`100` is no level of compression -> write a number from 1, which is fast, to 19, which is small"),
+        ("  - archive: {older_than: 30d, level: max}", "`max` is no level of compression -> write a number from 1, which is fast, to 19, which is small"),
+        ("  - archive: {older_than: 30d, level: }", "nothing is written here -> write a level such as `3`, or remove the key"),
+        ("  - archive: {older_than: 30d, form: packs}", "`packs` is none of the words that can stand here -> did you mean `pack`?"),
+        ("  - archive: {older_than: 30d, form: zip}", "`zip` is none of the words that can stand here -> write one of `pack`, `file`"),
+        ("  - archive: {older_than: 30d, originals: delete}", "`delete` is none of the words that can stand here -> write one of `remove`, `trash`, `keep`"),
+        ("  - archive: {older_than: 30d, into: cold}", "the path `cold` is relative -> start it with `/` or `~/`"),
+        ("  - archive: {older_than: 30d, into: ~/../x}", "the path `~/../x` goes through `.` or `..` -> write it without"),
+        ("  - archive: {older_than: 30d, into: /}", "the root of everything is no archive -> write a folder for the packs"),
+        ("  - archive: {older_than: 30d, into: [/a]}", "a list stands where a folder such as `/srv/archive` or `~/archive` belongs -> write a folder such as `/srv/archive` or `~/archive`"),
+        ("  - archive: {older_than: 30d, dir: /cold}", "`archive` has no option `dir` -> did you mean `into`?"),
+        ("  - archive: {older_than: 30d, compression: 9}", "`archive` has no option `compression` -> did you mean `level`?"),
+        ("  - archive: {older_than: 30d, form: file, into: /cold}", "`into` stands beside `form: file` -> remove one of them"),
         ("  - prune: {older_than: 1y, group_by: project, store}", "`prune` has no option `store` -> did you mean `stores`?"),
         ("  - prune: {older_than: 1y, group_by: [projects]}", "`projects` is none of the words that can stand here -> did you mean `project`?"),
         ("  - prune: {older_than: 1y, group_by: 'store, project'}", "`store, project` is several words -> write a list: `[store, project]`"),
@@ -314,6 +397,46 @@ def test_passes_are_checked(lines: str, expected: str) -> None:
 )  # fmt: skip
 def test_limits_are_checked(limits: str, expected: str) -> None:
     assert complaint(f"version: 1\npasses: []\nlimits: {limits}") == expected
+
+
+@pytest.mark.parametrize(
+    ("archive", "expected"),
+    [
+        ("", "nothing is written under `archive` -> write an option, or remove the key"),
+        ("default", "`default` stands where a mapping belongs -> write `archive: {dir: ...}`"),
+        ("{dir: cold}", "the path `cold` is relative -> start it with `/` or `~/`"),
+        ("{dir: Default}", "the path `Default` is relative -> start it with `/` or `~/`"),
+        ("{dir: ~bob/x}", "`~bob/x` is no path -> only `~/` is expanded: write the path from `/`"),
+        ("{dir: $HOME/x}", "variables are not expanded in `$HOME/x` -> write the path, or start it with `~/`"),
+        ("{dir: /srv/../etc}", "the path `/srv/../etc` goes through `.` or `..` -> write it without"),
+        ("{dir: //}", "the root of everything is no archive -> write a folder for the packs"),
+        ("{dir: ''}", "an empty text stands here -> write a folder such as `/srv/archive`, or `default`"),
+        ("{dir: }", "nothing is written here -> write a folder such as `/srv/archive`, or `default`, or remove the key"),
+        ("{path: /cold}", "`archive` has no option `path` -> did you mean `dir`?"),
+        ("{into: /cold}", "`into` is an option of the pass `archive`, and this is the section -> write `- archive: {into: ...}` under `passes:`"),
+        ("{older_than: 30d}", "`older_than` is an option of the pass `archive`, and this is the section -> write `- archive: {older_than: ...}` under `passes:`"),
+        ("{size: 1GiB}", "`archive` has no option `size` -> did you mean `pack_size`?"),
+        ("{pack_size: 256}", "`256` has no unit -> write `256MiB` for mebibytes or `256B` for bytes"),
+        ("{pack_size: 1023KiB}", "`1023KiB` is no size for a pack -> write a size from `1MiB` to `4GiB`"),
+        ("{pack_size: 5GiB}", "`5GiB` is no size for a pack -> write a size from `1MiB` to `4GiB`"),
+        ("{pack_size: unlimited}", "`unlimited` is no size -> a size is a number and a unit: B, KiB, MiB, GiB, TiB, kB, MB, GB or TB, such as `256MiB`"),
+    ],
+)  # fmt: skip
+def test_the_archive_is_checked(archive: str, expected: str) -> None:
+    assert complaint(f"version: 1\npasses: []\narchive: {archive}") == expected
+
+
+@pytest.mark.parametrize(
+    ("archive", "expected"),
+    [
+        ("{dir: default}", ArchiveRules()),
+        ("{dir: ~/cold}", ArchiveRules(dir="~/cold")),
+        ("{pack_size: 1MiB}", ArchiveRules(pack_size=Size.parse("1MiB"))),
+        ("{pack_size: 4GiB}", ArchiveRules(pack_size=Size.parse("4GiB"))),
+    ],
+)
+def test_the_archive_lies_where_the_policy_says(archive: str, expected: ArchiveRules) -> None:
+    assert load(f"version: 1\npasses: []\narchive: {archive}").archive == expected
 
 
 def test_a_pass_without_required_options_may_be_written_bare() -> None:

@@ -76,6 +76,46 @@ def test_all_mistakes_are_told_at_once_in_order_with_what_to_write() -> None:
     assert str(refused.value) == TEN_MISTAKES
 
 
+ARCHIVE = """\
+version: 1
+passes:
+  - archive: {older_than: 30d, level: 22, into: cold}
+  - archive:
+      older_than: 30d
+      form: file
+      into: /cold
+archive: {dir: /srv/../cold, pack_size: 8GiB}
+"""
+
+ARCHIVE_MISTAKES = """\
+night.yaml:3:39: `22` is no level of compression
+    - archive: {older_than: 30d, level: 22, into: cold}
+                                        ^
+  write a number from 1, which is fast, to 19, which is small
+night.yaml:3:49: the path `cold` is relative
+    - archive: {older_than: 30d, level: 22, into: cold}
+                                                  ^
+  start it with `/` or `~/`
+night.yaml:4:5: `into` stands beside `form: file`
+    - archive:
+      ^
+  remove one of them
+night.yaml:8:16: the path `/srv/../cold` goes through `.` or `..`
+    archive: {dir: /srv/../cold, pack_size: 8GiB}
+                   ^
+  write it without
+night.yaml:8:41: `8GiB` is no size for a pack
+    archive: {dir: /srv/../cold, pack_size: 8GiB}
+                                            ^
+  write a size from `1MiB` to `4GiB`"""
+
+
+def test_mistakes_about_the_archive_are_told_at_their_values() -> None:
+    with pytest.raises(PolicyInvalid) as refused:
+        load(ARCHIVE, source="night.yaml")
+    assert str(refused.value) == ARCHIVE_MISTAKES
+
+
 def test_an_invalid_policy_travels_between_processes() -> None:
     errors = check(TEN).errors
     assert pickle.loads(pickle.dumps(PolicyInvalid(errors))).errors == errors

@@ -13,7 +13,7 @@ SHIPPED = {"default": default_policy_text(), **{name: example_text(name) for nam
 TYPES = {"string": str, "integer": int, "boolean": bool, "object": dict, "array": list}
 KNOWN = {
     "$ref", "$defs", "$schema", "title", "description", "examples", "type", "const", "enum", "pattern", "minimum",
-    "minLength", "properties", "required", "additionalProperties", "dependentRequired", "minProperties", "items",
+    "maximum", "minLength", "properties", "required", "additionalProperties", "dependentRequired", "minProperties", "items",
     "minItems", "uniqueItems", "anyOf", "oneOf",
 }  # fmt: skip
 
@@ -34,7 +34,7 @@ def accepts(schema: dict[str, Any], value: Any) -> bool:
     if isinstance(value, str):
         checks.append(re.search(schema.get("pattern", ""), value) is not None)
     if isinstance(value, int):
-        checks.append(value >= schema.get("minimum", value))
+        checks.append(schema.get("minimum", value) <= value <= schema.get("maximum", value))
     if isinstance(value, list):
         checks.append(len(value) >= schema.get("minItems", 0))
         checks += [accepts(schema.get("items", {}), each) for each in value]
@@ -104,10 +104,32 @@ def test_schema_accepts_what_ships(name: str) -> None:
         "{version: 1, passes: [], stores: {a: {kind: rek}}}",
         "{version: 1, passes: [], stores: {a: {kind: rec, state: /s}}}",
         "{version: 1, passes: [], limits: {max_removed: 5}}",
+        "{version: 1, passes: [{archive: {older_than: 30d, level: 20}}]}",
+        "{version: 1, passes: [{archive: {older_than: 30d, into: default}}]}",
+        "{version: 1, passes: [{archive: {older_than: 30d, originals: delete}}]}",
+        "{version: 1, passes: [{prune: {older_than: 30d, of: packs}}]}",
+        "{version: 1, passes: [], archive: {}}",
+        "{version: 1, passes: [], archive: {dir: defaults}}",
+        "{version: 1, passes: [], archive: {pack_size: 256}}",
+        "{version: 1, passes: [], archive: {older_than: 30d}}",
     ],
 )
 def test_schema_refuses_the_usual_slips(text: str) -> None:
     assert not accepts(SCHEMA, yaml.safe_load(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{version: 1, passes: [{archive: {older_than: 30d, level: 19, form: pack, into: ~/cold}}]}",
+        "{version: 1, passes: [{prune: {older_than: 2y, of: archived, keep: {last: 50}}}]}",
+        "{version: 1, passes: [], archive: {dir: default, pack_size: 256MiB}}",
+        "{version: 1, passes: [], archive: {dir: /srv/archive}}",
+    ],
+)
+def test_schema_accepts_all_that_can_be_said_of_the_archive(text: str) -> None:
+    assert accepts(SCHEMA, yaml.safe_load(text))
+    assert check(text).errors == ()
 
 
 def test_every_property_is_described() -> None:

@@ -14,11 +14,13 @@ from store.change import (
     Stranded,
     copy_out,
     expire,
+    let_go,
     move_to_trash,
     put_back,
     remove_empty_folders,
 )
 from store.facts import Fingerprint, Member
+from store.looking import Gone
 
 RUN = names.new_run_id(1770628443, b"abc")
 
@@ -457,3 +459,100 @@ def test_lease_on_the_session_by_somebody_else_does_not_make_us_wait(roots: Root
         fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
         with pytest.raises(Skip, match="another process's lease"):
             move_to_trash(roots, (member,), RUN)
+
+
+def test_session_that_lies_in_a_pack_ends_and_is_in_no_trash(roots: RootFds, path: Path) -> None:
+    member = session(path)
+    assert let_go(roots, (member,), RUN) == 4
+    assert not (path / "a.ndjson").exists()
+    assert list(trash(path).parent.iterdir()) == []
+    remove_empty_folders(roots, RUN)
+    assert list((path / names.TRASH).iterdir()) == []
+
+
+def test_all_files_of_a_session_end(roots: RootFds, path: Path) -> None:
+    members = (session(path, "p/1"), session(path, "p/2"), session(path, "p/q/3"))
+    assert let_go(roots, members, RUN) == 12
+    remove_empty_folders(roots, RUN)
+    assert [each for each in path.rglob("*") if each.is_file()] == []
+
+
+def test_descriptors_of_what_has_ended_are_handed_over(roots: RootFds, path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    ended: list[int] = []
+    member = session(path)
+    let_go(roots, (member,), RUN, ended)
+    (fd,) = ended
+    assert (os.fstat(fd).st_nlink, os.fstat(fd).st_ino) == (0, member.fingerprint.inode)
+    os.close(fd)
+    roots.forget()
+    with pytest.raises(Skip):
+        let_go(roots, (member,), RUN, ended)
+    assert (len(ended), len(os.listdir("/proc/self/fd"))) == (1, before)
+
+
+@pytest.mark.parametrize("others", [0, 2])
+@pytest.mark.parametrize(("change", "reason"), CHANGES)
+def test_session_that_is_not_as_it_was_packed_stays_whole(
+    roots: RootFds,
+    path: Path,
+    change: Callable[[Path], None],
+    reason: str,
+    others: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(path)
+    members = (*(session(path, f"{n}") for n in range(others)), session(path))
+    change(Path("a.ndjson"))
+    before = os.stat(path / "a.ndjson", follow_symlinks=False)
+    with pytest.raises(Skip, match=reason):
+        let_go(roots, members, RUN)
+    assert os.path.samestat(before, os.stat(path / "a.ndjson", follow_symlinks=False))
+    assert all((path / f"{n}").read_text() == "one\n" for n in range(others))
+
+
+def test_session_open_for_writing_is_not_let_go(roots: RootFds, path: Path) -> None:
+    members = (session(path), session(path, "b"))
+    with (path / "a.ndjson").open("a"):
+        for some in (members[:1], members):
+            with pytest.raises(Skip, match="open for writing"):
+                let_go(roots, some, RUN)
+    assert ((path / "a.ndjson").read_text(), (path / "b").read_text()) == ("one\n", "one\n")
+
+
+def test_file_that_took_the_name_in_the_gap_is_not_let_go(
+    roots: RootFds, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member = session(path)
+    at(monkeypatch, "rename_noreplace", before=lambda: replaced(path / "a.ndjson"))
+    with pytest.raises(Skip, match="changed while it was removed"):
+        let_go(roots, (member,), RUN)
+    assert (path / "a.ndjson").stat().st_ino != member.fingerprint.inode
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_where_nobody_can_tell_who_writes_it_stays_in_the_trash(
+    roots: RootFds, path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    monkeypatch.setattr(leases, "read_lease", lambda _: leases.Lease.UNAVAILABLE)
+    members = tuple(session(path, f"{n}") for n in range(count))
+    with (path / "0").open("a") as writer:
+        assert let_go(roots, members, RUN) == 0
+        writer.write("late\n")
+    assert trash(path, "0").read_text() == "one\nlate\n"
+    assert not (path / "0").exists()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_killed_attempt_is_finished(roots: RootFds, path: Path, count: int) -> None:
+    members = tuple(session(path, f"{n}") for n in range(count))
+    move_to_trash(roots, members[:1], RUN)
+    let_go(roots, members, RUN)
+    assert [entry.name for entry in path.iterdir()] == [names.FOLDER]
+
+
+def test_session_that_is_gone_is_told_from_one_that_stays(roots: RootFds, path: Path) -> None:
+    member = session(path)
+    let_go(roots, (member,), RUN)
+    with pytest.raises(Gone):
+        let_go(roots, (member,), RUN)

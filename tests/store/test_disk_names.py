@@ -46,6 +46,8 @@ def test_what_is_no_run_id_is_not_taken_for_one(text: str) -> None:
 def test_every_path_is_read_back() -> None:
     assert names.parse_journal_path(names.journal_path(RUN)) == RUN
     assert names.parse_tmp_path(names.tmp_path(RUN, 12)) == (RUN, 12)
+    assert names.parse_tmp_path(names.tmp_path(RUN, 12, 7)) == (RUN, 12)
+    assert names.tmp_path(RUN, 12) == names.tmp_path(RUN, 12, 0) != names.tmp_path(RUN, 12, 1)
     kept = names.Kept(RUN, "state", "a/b.ndjson")
     assert names.parse_trash_path(names.trash_path(*kept)) == kept
     assert names.parse_backup_path(names.backup_path(*kept)) == kept
@@ -62,6 +64,13 @@ def test_every_path_is_read_back() -> None:
         f".maint/tmp/{RUN}.1x",
         f".maint/tmp/{RUN}.²",
         f".maint/tmp/{RUN}.{'9' * 5000}",
+        f".maint/tmp/{RUN}.1.",
+        f".maint/tmp/{RUN}.1.0",
+        f".maint/tmp/{RUN}.1.01",
+        f".maint/tmp/{RUN}.1.²",
+        f".maint/tmp/{RUN}.1.2.3",
+        f".maint/tmp/{RUN}..2",
+        f".maint/tmp/{RUN}.1.{'9' * 5000}",
         f"tmp/{RUN}.1",
         f"{RUN}.1",
         f".maint/journal/{RUN}.ndjson.bak",
@@ -83,6 +92,77 @@ def test_what_we_would_not_have_written_is_not_ours(path: str) -> None:
     assert names.parse_backup_path(path) is None
 
 
+def test_names_of_packs_are_read_back_and_sort_as_they_were_made() -> None:
+    made = [names.pack_name(RUN, number) for number in (0, 1, 9, 10, 9999)]
+    assert made == sorted(made)
+    for number in (0, 7, 9999, 10_000, 999_999):
+        pack = names.pack_name(RUN, number)
+        assert names.parse_pack_name(pack) == (RUN, number)
+        assert names.parse_marks_name(names.marks_name(pack)) == (RUN, number)
+        assert names.parse_unsealed_name(names.unsealed_name(pack)) == (RUN, number)
+        for name in (pack, names.marks_name(pack), names.unsealed_name(pack)):
+            parsers = (names.parse_pack_name, names.parse_marks_name, names.parse_unsealed_name)
+            assert sum(parse(name) is not None for parse in parsers) == 1
+    for number in (-1, 1_000_000):
+        with pytest.raises(ValueError, match="packs are counted"):
+            names.pack_name(RUN, number)
+    with pytest.raises(ValueError, match="not a run id"):
+        names.pack_name("x", 0)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        f"{RUN}.tar.zst",
+        f"{RUN}-0.tar.zst",
+        f"{RUN}-000.tar.zst",
+        f"{RUN}-00000.tar.zst",
+        f"{RUN}-00001.tar.zst",
+        f"{RUN}-1000000.tar.zst",
+        f"{RUN}-0000.tar.zst\n",
+        f"{RUN}-0000.tar.zst.new",
+        f"{RUN}-0000.tar",
+        f"{RUN}-0000",
+        f"{RUN}-000\u0660.tar.zst",
+        f"x{RUN}-0000.tar.zst",
+        f"./{RUN}-0000.tar.zst",
+        "20261309T091403-384bff-0000.tar.zst",
+    ],
+)
+def test_what_is_no_name_of_a_pack_is_not_taken_for_one(name: str) -> None:
+    for parse in (names.parse_pack_name, names.parse_marks_name, names.parse_unsealed_name):
+        assert parse(name) is None
+        assert parse(name.replace(".tar.zst", ".marks")) is None
+        assert parse(name.replace(".tar.zst", ".new")) is None
+    for beside in (names.marks_name, names.unsealed_name):
+        with pytest.raises(ValueError, match="not the name of a pack"):
+            beside(name)
+
+
+@settings(deadline=None, database=None)
+@given(name=hostile, number=st.integers(0, 999_999))
+def test_whatever_is_taken_for_a_pack_is_named_the_same_way(name: str, number: int) -> None:
+    for text in (name, f"{RUN}-{name}.tar.zst", f"{RUN}-{number}.tar.zst"):
+        found = names.parse_pack_name(text)
+        assert found is None or names.pack_name(*found) == text
+
+
+def test_labels_of_roots_that_hold_packs_are_few() -> None:
+    assert names.is_archive_root(names.ARCHIVE_ROOT)
+    assert names.is_archive_root("archive-0a1b2c")
+    for label in (
+        "",
+        "archive-",
+        "archive-0A1B2C",
+        "archive-0a1b2",
+        "archive-0a1b2c\n",
+        "archive\n",
+        "archives",
+    ):
+        assert not names.is_archive_root(label)
+
+
 @settings(deadline=None, database=None)
 @given(path=hostile, root=hostile)
 def test_any_place_is_either_refused_or_read_back(path: str, root: str) -> None:
@@ -99,7 +179,8 @@ def test_whatever_a_parser_takes_is_built_the_same_way(path: str) -> None:
     run = names.parse_journal_path(path)
     assert run is None or names.journal_path(run) == path
     tmp = names.parse_tmp_path(f".maint/tmp/{RUN}.{path}")
-    assert tmp is None or names.tmp_path(*tmp) == f".maint/tmp/{RUN}.{path}"
+    _, _, part = path.partition(".")
+    assert tmp is None or names.tmp_path(*tmp, int(part or 0)) == f".maint/tmp/{RUN}.{path}"
 
 
 @settings(max_examples=500, deadline=None, database=None)

@@ -89,6 +89,28 @@ def test_roots_keep_few_folders_open_and_close_all(path: Path, root: int) -> Non
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+def test_root_that_is_added_is_like_the_others(path: Path, tmp_path: Path, root: int) -> None:
+    (tmp_path / "more").mkdir()
+    before = len(os.listdir("/proc/self/fd"))
+    with RootFds({"sessions": str(path)}) as roots:
+        roots.add("archive", str(tmp_path / "more"))
+        assert (roots.labels, roots.first, roots.home("archive")) == (
+            ("sessions", "archive"),
+            "sessions",
+            "sessions",
+        )
+        assert roots.stat("archive").st_ino == (tmp_path / "more").stat().st_ino
+        roots.folder("archive", "a/b")
+        roots.forget()
+        with pytest.raises(FileNotFoundError):
+            roots.add("other", str(tmp_path / "none"))
+        with pytest.raises(ValueError, match="already"):
+            roots.add("archive", str(path))
+        assert roots.labels == ("sessions", "archive")
+    assert (tmp_path / "more/a/b").is_dir()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_root_on_another_file_system_keeps_its_own_trash(path: Path) -> None:
     with RootFds({"sessions": str(path.parent), "state": "/proc"}) as roots:
         assert roots.home("state") == "state"

@@ -1,0 +1,167 @@
+"""Sessions in packs: found by id, prefix or name, read without unpacking the rest, and brought back by actions."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from fnmatch import fnmatchcase
+from heapq import merge
+
+from maint import singles
+from maint.actions import Action, Verb
+from maint.finding import Ambiguous, candidates
+from maint.reaching import open_roots
+from store import archives, edges, manifest, unpacking
+from store.catalogue import Archived, Catalogue
+from store.facts import Fingerprint, Member, Place
+from store.layout import known_layouts
+from store.names import printable
+
+Found = tuple[Place, Archived]
+
+
+def archived(stores: list[Place], *, dead: bool = False) -> Iterator[Found]:
+    """All sessions in packs, store by store, in the order of their ids; with ``dead`` also those that count no more."""
+    for place in stores:
+        with open_roots(place) as roots, Catalogue.open(place, roots) as catalogue:
+            for each in merge(catalogue.sessions(dead=dead), singles.archived(place, roots), key=_id):
+                yield place, each
+
+
+def find(name: str, stores: list[Place]) -> Found | None:
+    """The newest copy of the session of this id, unique prefix of an id, or unique name; ``None`` if there is none.
+
+    Before it says that there is none, the packs themselves are asked. Raises `Ambiguous`.
+    """
+    found = _find(name, stores, fresh=False) or _find(name, stores, fresh=True)
+    newest: dict[str, Found] = {}
+    for place, each in found:
+        known = newest.get(each.entry.id)
+        if known is None or _later(known[1], each):
+            newest[each.entry.id] = place, each
+    if len(newest) > 1:
+        told = [f"{id_}  {printable(each.entry.account.name or '')}" for id_, (_, each) in newest.items()]
+        raise Ambiguous(candidates(name, sorted(told)))
+    return next(iter(newest.values()), None)
+
+
+def _find(name: str, stores: list[Place], *, fresh: bool) -> list[Found]:
+    found: list[Found] = []
+    for place in stores:
+        with open_roots(place) as roots, Catalogue.open(place, roots, fresh=fresh) as catalogue:
+            packed = catalogue.find(name)
+            if not any(each.entry.id == name for each in packed):  # else no folder need be listed
+                packed += singles.find(place, roots, name)
+            found += [(place, each) for each in packed]
+    exact = [each for each in found if each[1].entry.id == name]
+    by_prefix = [each for each in found if each[1].entry.id.startswith(name)]
+    return exact or by_prefix or found
+
+
+def select(
+    stores: list[Place], globs: Iterable[str], ended_before: float | None
+) -> Iterator[tuple[Place, Iterator[Archived]]]:
+    """The newest copies of all sessions in packs whose id or name matches one of the globs (any, if there are none).
+
+    ``ended_before`` leaves out those that ended later. Store by store, one at a time.
+    """
+    wanted = list(globs)
+
+    def chosen(place: Place) -> Iterator[Archived]:
+        with open_roots(place) as roots, Catalogue.open(place, roots) as catalogue:
+            last: Archived | None = None
+            for each in merge(catalogue.sessions(), singles.archived(place, roots), key=_id):
+                if last is not None and last.entry.id != each.entry.id:
+                    if _fits(last, wanted, ended_before):
+                        yield last
+                    last = each
+                elif last is None or _later(last, each):
+                    last = each
+            if last is not None and _fits(last, wanted, ended_before):
+                yield last
+
+    for place in stores:
+        yield place, chosen(place)
+
+
+def out_of_reach(stores: list[Place]) -> list[str]:
+    """The folders of packs that cannot be opened: what is there is not found."""
+    found: list[str] = []
+    for place in stores:
+        with open_roots(place) as roots:
+            found += archives.unreachable(place, roots)
+    return found
+
+
+def _later(one: Archived, other: Archived) -> bool:
+    """Whether the other copy is the later state; that a pack was rewritten makes nothing in it later."""
+    return (one.entry.last_changed, one.run, one.pack) < (other.entry.last_changed, other.run, other.pack)
+
+
+def _id(each: Archived) -> str:
+    return each.entry.id
+
+
+def _fits(each: Archived, globs: list[str], ended_before: float | None) -> bool:
+    if ended_before is not None and each.ended > ended_before:
+        return False
+    called = (each.entry.id, each.entry.account.name or "")
+    return not globs or any(fnmatchcase(name, glob) for name in called for glob in globs)
+
+
+def restoring(
+    place: Place,
+    each: Archived,
+    reason: str = "brought back by hand",
+    mark: str | None = None,
+) -> Action:
+    """The action that brings a session back from its pack; ``mark`` is what its copy there is marked with then."""
+    members = tuple(
+        Member(member.root, member.path, Fingerprint(0, 0, member.size, member.mtime_ns, 0))
+        for member in each.entry.members
+    )
+    return Action(
+        verb=Verb.RESTORE,
+        pass_="restore" if mark is None else "undo",
+        store=place.name,
+        session=each.entry.id,
+        path=f"{place.roots.get(members[0].root, place.path)}/{members[0].path}",
+        bytes=each.entry.size,
+        reason=f"{reason}, from {each.pack}",
+        members=members,
+        old_name=each.entry.account.name,
+        pack=each.pack,
+        mark=mark,
+    )
+
+
+def copy_out(place: Place, each: Archived, folder: str) -> list[str]:
+    """Copy a session from its pack to a folder, byte for byte; the paths it has there.
+
+    Raises FileExistsError, OSError, and `store.frames.Damaged`.
+    """
+    with (
+        open_roots(place) as roots,
+        Catalogue.open(place, roots) as catalogue,
+        catalogue.reader(each) as pack,
+    ):
+        # It may come from a long list, whose members nobody has looked at.
+        return unpacking.copy_out(pack, manifest.checked_entry(manifest.encode_entry(each.entry)), folder)
+
+
+def content(place: Place, each: Archived, *, raw: bool) -> Iterator[bytes]:
+    """The session's records for a person, a line each, or its bytes as they are, from its own frames only.
+
+    Raises OSError, and `store.frames.Damaged`: with ``raw`` perhaps only when all bytes have been given.
+    """
+    layout = known_layouts()[place.kind]
+    with ExitStack() as stack:
+        roots = stack.enter_context(open_roots(place))
+        catalogue = stack.enter_context(Catalogue.open(place, roots))
+        pack = stack.enter_context(catalogue.reader(each))
+        for _, blocks in pack.members(each.entry):
+            if raw:
+                yield from map(bytes, blocks)
+                continue
+            for line in edges.split_lines(blocks):
+                text = layout.describe(line.data) if line.data is not None else "a line too long to be shown"
+                if text is not None:
+                    yield text.encode() + b"\n"

@@ -1,0 +1,113 @@
+"""The verb that archives, without a policy that says so."""
+
+import os
+import time
+from dataclasses import replace
+from typing import Any, Literal
+
+import click
+
+from maint import interface, terminal
+from maint.cli.ending import UNREADABLE, fail
+from maint.cli.options import options
+from maint.cli.rules import policy_in_force
+from maint.cli.runs import keep_refused, show_plan
+from maint.cli.speaker import Speaker
+from maint.cli.stores import places_of, tell_of_none
+from maint.passes import archive as archiving
+from maint.reaching import describe
+from maint.whereabouts import NoStore, place_at
+from policies import Duration, Policy
+from store.facts import Place
+
+
+class Age(click.ParamType[Duration]):
+    """A duration of the policy language, as it is written."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Duration:
+        if isinstance(value, Duration):
+            return value
+        try:
+            return Duration.parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+@click.command(name="archive")
+@click.argument("path", required=False, metavar="[PATH]")
+@click.option("--older-than", type=Age(), required=True, help="Sessions that ended longer ago than this.")
+@click.option(
+    "--level", type=click.IntRange(1, 19), default=3, show_default=True, help="How hard to compress."
+)
+@click.option("--into", metavar="DIR", help="The folder for the packs; it must exist.")
+@click.option(
+    "--originals",
+    type=click.Choice(["remove", "trash", "keep"]),
+    default="remove",
+    show_default=True,
+    help="What becomes of the files in the store.",
+)
+@click.option("--dry-run", is_flag=True, help="The plan only.")
+@options("policy", "store", "jobs", "wait", "json")
+def archive_(
+    path: str | None,
+    older_than: Duration,
+    level: int,
+    into: str | None,
+    originals: Literal["remove", "trash", "keep"],
+    dry_run: bool,
+    policy: str | None,
+    stores: tuple[str, ...],
+    jobs: int | None,
+    wait: float,
+    as_json: bool,
+) -> None:
+    """Archive old sessions of the store at PATH, of the named stores, or of all, into packs.
+
+    Each pack is read back and compared before an original goes; `maint restore` brings sessions back.
+    A policy of yours still protects what it protects, and sets the limits.
+    """
+    if path is not None and stores:
+        fail(2, "name the store by its PATH or by --store, not by both")
+    rules = policy_in_force(policy)
+    wanted = archiving.Options(
+        pass_name="archive",
+        older_than=older_than,
+        level=level,
+        originals=originals,
+        into=os.path.abspath(os.path.expanduser(into)) if into is not None else None,
+    )
+    rules = replace(rules, passes=(wanted,))
+    where = _at(path, rules) if path is not None else places_of(rules, stores)
+    tell_of_none(where)
+    if dry_run:
+        show_plan(rules, where, jobs=jobs, expire=False, as_json=as_json)
+    speaker = Speaker(as_json)
+    with terminal.stoppable() as stop:
+        run = interface.sweep(
+            rules,
+            where,
+            jobs=jobs,
+            expire=False,
+            wait=wait,
+            listener=speaker.listener(stop),
+            command="archive",
+        )
+    keep_refused(run)
+    speaker.finish(run, where, stop.signal, always=terminal.is_interactive())
+
+
+def _at(path: str, rules: Policy) -> list[Place]:
+    """The store at a path: one that the policy names, or whatever lies there."""
+    full = os.path.abspath(os.path.expanduser(path))
+    for place in places_of(rules, ()):
+        if os.path.realpath(place.path) == os.path.realpath(full):
+            return [place]
+    try:
+        return [place_at(full, time.time())]
+    except NoStore as error:
+        fail(2, str(error))
+    except OSError as error:
+        fail(UNREADABLE, describe(error))

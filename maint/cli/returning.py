@@ -1,0 +1,114 @@
+"""The verbs that bring something back."""
+
+import sys
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+
+import click
+
+from maint import archived, interface, report, terminal
+from maint.cli.ending import UNREADABLE, fail
+from maint.cli.options import Span, options
+from maint.cli.speaker import Speaker
+from maint.cli.stores import stores_of
+from maint.finding import Ambiguous, NotFound
+from maint.reaching import describe
+from maint.talk import say
+from store.facts import Place
+from store.frames import Damaged
+from store.names import printable
+
+
+@click.command(name="undo")
+@click.argument("run")
+@options("policy", "store", "wait", "json")
+def undo_(run: str, policy: str | None, stores: tuple[str, ...], wait: float, as_json: bool) -> None:
+    """Put back what a run removed, renamed or rewrote, as far as the grace period allows."""
+    _, where = stores_of(policy, stores)
+    speaker = Speaker(as_json)
+    with terminal.stoppable() as stop:
+        try:
+            done, impossible = interface.undo(
+                run, where, wait=wait, listener=speaker.listener(stop, talkative=True)
+            )
+        except NotFound as error:
+            fail(2, str(error))
+    for text in report.shortened(impossible):
+        say(f"cannot be taken back: {printable(text)}")
+    speaker.finish(
+        done, where, stop.signal, always=True, incomplete=bool(impossible) or done.summary.skipped > 0
+    )
+
+
+@click.command(name="restore")
+@click.argument("session", nargs=-1)
+@click.option("--older-than", type=Span(), help="All in packs that ended longer ago than this.")
+@click.option("--to", "folder", metavar="DIR", help="Copy them there instead.")
+@options("policy", "store", "jobs", "wait", "json")
+def restore_(
+    session: tuple[str, ...],
+    older_than: float | None,
+    folder: str | None,
+    policy: str | None,
+    stores: tuple[str, ...],
+    jobs: int | None,
+    wait: float,
+    as_json: bool,
+) -> None:
+    """Bring sessions back from archive, trash or backup, byte for byte, with mode and mtime.
+
+    A SESSION is an id, the beginning of one, or a name; with * or ?, or with --older-than, it is a pattern for
+    sessions in packs, and all that match come back.
+    """
+    if not session and older_than is None:
+        fail(2, "name a SESSION, or give --older-than for all in packs that are older")
+    many = older_than is not None or any(char in each for each in session for char in "*?[")
+    before = time.time() - older_than if older_than is not None else None
+    _, where = stores_of(policy, stores)
+    speaker = Speaker(as_json)
+    try:
+        if folder is not None:
+            _copy(list(session), where, folder, many=many, ended_before=before)
+            return
+        with terminal.stoppable() as stop:
+            listener = speaker.listener(stop, talkative=True)
+            if many:
+                run = interface.restore_all(
+                    list(session), where, ended_before=before, jobs=jobs, wait=wait, listener=listener
+                )
+            else:
+                run = interface.restore(list(session), where, jobs=jobs, wait=wait, listener=listener)
+    except (NotFound, Ambiguous) as error:
+        fail(2, str(error))
+    except OSError as error:
+        fail(UNREADABLE, describe(error))
+    speaker.finish(run, where, stop.signal, always=True, incomplete=run.summary.skipped > 0)
+
+
+def _copy(
+    sessions: list[str], where: list[Place], folder: str, *, many: bool, ended_before: float | None
+) -> None:
+    """Copy sessions to a folder, and say where they are; those that cannot be copied are told, and the others go on."""
+    bad = False
+    chosen: Iterable[Callable[[], list[str]]]
+    if many:
+        chosen = (
+            partial(archived.copy_out, place, each, folder)
+            for place, found in archived.select(where, sessions, ended_before)
+            for each in found
+        )
+    else:
+        chosen = (partial(interface.copy_out, each, where, folder) for each in sessions)
+    for copy in chosen:
+        try:
+            for path in copy():
+                print(printable(path))
+        except FileExistsError as error:
+            say(f"nothing is overwritten: {describe(error)}")
+            bad = True
+        except Damaged as error:
+            say(f"its pack is damaged: {error}; see `maint verify`")
+            bad = True
+    if bad:
+        sys.exit(1)

@@ -1,0 +1,29 @@
+"""What every step of a run in one store needs to know, and whom it tells."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from maint.journal import SealedLine
+from store.facts import Place
+from store.roots import RootFds
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The store, its roots, the run, and who hears of it.
+
+    ``at`` and ``policy_sha256`` go into the packs; ``numbers`` are those of the packs of this run.
+    ``sealed`` is told of each pack, and returns when that is durable; ``read`` is told of bytes as they are done.
+    """
+
+    place: Place
+    roots: RootFds
+    run: str
+    at: str
+    now: float
+    policy_sha256: str
+    jobs: int
+    numbers: Iterator[int]
+    stop: Callable[[], bool]
+    sealed: Callable[[SealedLine], None]
+    read: Callable[[int], None]

@@ -1,0 +1,262 @@
+"""Filling a pack: sessions are read by the workers, and what they give goes into one file, in one order.
+
+Sessions that can be read as a whole come first, many a task.
+A large one is read in ranges, by all workers at once, while the leader takes its digest in order; if anything about
+it was not as planned, the pack is cut back to where it began.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import NamedTuple
+
+import msgspec
+
+from maint.actions import Action, Outcome, Result, outcome_of
+from maint.loading import TRIAL, Done, Frames, Job, Load, Range, Trial
+from maint.workers import Crew, Died
+from store import frames, looking, manifest, opening, packing
+from store.change import Skip
+from store.facts import Member
+from store.manifest import Entry, PackedMember
+from store.packing import Batch, Wanted
+from store.packs import PackWriter
+from store.roots import RootFds
+
+_TASK_BYTES, _TASK_SESSIONS = 8 << 20, 1000
+_BESIDE = 4  # tasks of other work upon one of filling, so that both end at about the same time
+
+_decode = msgspec.json.Decoder(Action).decode
+
+
+class Chosen(NamedTuple):
+    """A session in line to be packed: its place in the plan, where its line begins, and its bytes."""
+
+    n: int
+    offset: int
+    size: int
+
+
+@dataclass
+class Draft:
+    """A pack that is being filled: its file, the sessions' lines and places in the plan, and how long they are.
+
+    ``left_out`` are the outcomes of those that could not be packed.
+    """
+
+    writer: PackWriter
+    lines: list[bytes] = field(default_factory=list)
+    packed: list[int] = field(default_factory=list)
+    size: int = 0
+    left_out: list[Outcome] = field(default_factory=list)
+
+    def add(self, n: int, line: bytes, frame: int) -> None:
+        """Take in a session by its line, which has no frame yet."""
+        self.lines.append(line[:-2] + b',"frame":%d}\n' % frame if frame else line)
+        self.packed.append(n)
+
+    def add_moved(self, line: bytes, first: int) -> None:
+        """Take in a session from another pack, whose frame counts from ``first``."""
+        entry = manifest.decode_entry(line)
+        self.lines.append(manifest.encode_entry(msgspec.structs.replace(entry, frame=first + entry.frame)))
+        self.size += entry.size
+
+
+class Beside(NamedTuple):
+    """Work for the same crew that is done beside the filling: its tasks, and who takes the answers."""
+
+    tasks: Iterator[list[Job]]
+    take: Callable[[list[Job], Done | Died], None]
+
+
+class Filler:
+    """Fills packs over a crew; ``line_at`` gives the action whose line begins there."""
+
+    def __init__(
+        self,
+        crew: Crew[Job, Done],
+        roots: RootFds,
+        level: int,
+        line_at: Callable[[int], bytes],
+        progress: Callable[[int], None],
+    ) -> None:
+        self._crew = crew
+        self._roots = roots
+        self._level = level
+        self._line_at = line_at
+        self._progress = progress
+
+    def fill(self, draft: Draft, sessions: Sequence[Chosen], beside: "Beside") -> bool:
+        """Put these sessions into the pack; whether that was done, or somebody said stop.
+
+        ``beside`` is work that goes on meanwhile: it waits for the disk, while this waits for processors.
+        OSError when the pack cannot be written; the work in flight is finished first.
+        """
+        small = [each for each in sessions if each.size <= packing.LARGE]
+        if not self._fill_small(draft, small, beside):
+            return False
+        return all(self._fill_large(draft, each) for each in sessions if each.size > packing.LARGE)
+
+    def _fill_small(self, draft: Draft, sessions: Sequence[Chosen], beside: "Beside") -> bool:
+        sizes = {each.n: each.size for each in sessions}
+        done = 0
+        loads = _Stoppable(self._tasks(sessions))
+        failed: OSError | None = None
+        for task, answer in self._crew.run(_mixed(loads, beside.tasks)):
+            if not isinstance(task[0], Load):
+                beside.take(task, answer)
+                continue
+            done += len(task)
+            if failed is not None:
+                continue
+            if isinstance(answer, Died):
+                draft.left_out += [_not_packed(job, Result.LOST, answer.how) for job in task]
+                continue
+            assert isinstance(answer, Batch)
+            try:
+                first = draft.writer.append(answer.frames)
+            except OSError as error:
+                failed = error
+                loads.stop()
+                continue
+            for n, frame, line in answer.packed:
+                draft.add(n, line, first + frame)
+                draft.size += sizes[n]
+            given = {job.n: job for job in task if isinstance(job, Load)}
+            draft.left_out += [_not_packed(given[n], Result.SKIPPED, reason) for n, reason in answer.left_out]
+            self._progress(sum(sizes[n] for n in given))
+        if failed is not None:
+            raise failed
+        return done == len(sessions)
+
+    def _tasks(self, sessions: Sequence[Chosen]) -> Iterator[list[Job]]:
+        task: list[Job] = []
+        size = 0
+        for each in sessions:
+            task.append(Load(each.n, self._line_at(each.offset).rstrip(b"\n"), self._level))
+            size += each.size
+            if size >= _TASK_BYTES or len(task) >= _TASK_SESSIONS:
+                yield task
+                task, size = [], 0
+        if task:
+            yield task
+
+    def _fill_large(self, draft: Draft, chosen: Chosen) -> bool:
+        line = self._line_at(chosen.offset).rstrip(b"\n")
+        action = _decode(line)
+        assert action.account is not None
+        wanted = Wanted(chosen.n, action.session, action.members, action.account, action.pass_)
+        first = len(draft.writer.spans)
+        try:
+            members = self._read_large(draft, wanted)
+        except Skip as skip:
+            draft.writer.cut(first)
+            draft.left_out.append(outcome_of(chosen.n, action, Result.SKIPPED, str(skip)))
+            return True
+        except _Lost as lost:
+            draft.writer.cut(first)
+            draft.left_out.append(outcome_of(chosen.n, action, Result.LOST, str(lost)))
+            return True
+        if members is None:
+            return False
+        entry = Entry(
+            id=wanted.id,
+            members=members,
+            account=wanted.account,
+            why=wanted.why,
+            packed=sum(span.packed for span in draft.writer.spans[first:]),
+        )
+        draft.add(chosen.n, manifest.encode_entry(entry), first)
+        draft.size += chosen.size
+        return True
+
+    def _read_large(self, draft: Draft, wanted: Wanted) -> tuple[PackedMember, ...] | None:
+        """The members of a session as its frames have them; ``None`` if somebody said stop."""
+        described: list[PackedMember] = []
+        for member in wanted.members:
+            with looking.opened(self._roots, member) as (fd, folder, _):
+                found = os.fstat(fd)
+                looking.require_planned(found, os.fstat(folder), member.fingerprint)
+                size = found.st_size
+                long = self._pays_long(Trial(member, min(size, TRIAL), self._level))
+                step = frames.LONG_FRAME if long else packing.LARGE
+                described_as = packing.describe_member(member, found, "")
+                digest = hashlib.sha256()
+                ranges = _ranges(fd, member, described_as, step, self._level, digest.update)
+                done = 0
+                for (job,), answer in self._crew.run(ranges):
+                    assert isinstance(job, Range)
+                    if isinstance(answer, Died):
+                        raise _Lost(answer.how)
+                    assert isinstance(answer, Frames)
+                    if answer.refused is not None:
+                        raise Skip(answer.refused)
+                    draft.writer.append(answer.frames)
+                    done = job.stop
+                    self._progress(job.stop - job.start)
+                if done < size:
+                    return None
+                if opening.fingerprint(os.fstat(fd)) != member.fingerprint:
+                    raise Skip("changed while it was read")
+                described.append(packing.describe_member(member, found, digest.hexdigest()))
+        return tuple(described)
+
+    def _pays_long(self, trial: Trial) -> bool:
+        if trial.stop < TRIAL:
+            return False
+        return any(answer is True for _, answer in self._crew.run([[trial]]))
+
+
+class _Stoppable:
+    """Tasks that end early when somebody says so."""
+
+    def __init__(self, tasks: Iterator[list[Job]]) -> None:
+        self._tasks = tasks
+        self._stopped = False
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    def __iter__(self) -> Iterator[list[Job]]:
+        return self
+
+    def __next__(self) -> list[Job]:
+        if self._stopped:
+            raise StopIteration
+        return next(self._tasks)
+
+
+def _mixed(loads: Iterable[list[Job]], beside: Iterator[list[Job]]) -> Iterator[list[Job]]:
+    """Some tasks of one kind upon each of the other; what is left of them at the end."""
+    for load in loads:
+        yield load
+        yield from islice(beside, _BESIDE)
+    yield from beside
+
+
+def _ranges(
+    fd: int,
+    member: Member,
+    described: PackedMember,
+    step: int,
+    level: int,
+    note: Callable[[bytes], None],
+) -> Iterator[list[Job]]:
+    """A file in ranges, each of which is read here too, and noted, when it is handed out."""
+    size = member.fingerprint.size
+    for start in range(0, max(size, 1), step):
+        stop = min(start + step, size)
+        for block in packing.blocks(fd, start, stop):
+            note(block)
+        yield [Range(member, described if start == 0 else None, start, stop, level, step > packing.LARGE)]
+
+
+class _Lost(Exception):
+    """A worker died over a range."""
+
+
+def _not_packed(job: Job, result: Result, why: str) -> Outcome:
+    assert isinstance(job, Load)
+    return outcome_of(job.n, _decode(job.line), result, why)

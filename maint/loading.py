@@ -1,0 +1,237 @@
+"""What workers do for the archive: read sessions into frames, read frames back, and let go of what is in a sealed pack.
+
+Nothing of a pack is written here: frames go back to the leader, who alone puts them into the file, so that there is
+never more than one unfinished pack a store.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import msgspec
+
+from maint.actions import Action, Outcome, Result, outcome_of
+from maint.reaching import describe, open_roots
+from store import change, manifest, packing, packs, single, tarring
+from store.catalogue import Archived, Catalogue
+from store.change import Skip, Stranded
+from store.durable import Poisoned
+from store.facts import Member, Place
+from store.frames import Damaged, Span
+from store.manifest import PackedMember
+from store.packing import Batch, RawFrame, Wanted
+from store.packs import PackReader, Verdict
+from store.roots import RootFds
+
+_CLOSERS = 4
+"""Files that are closed for good at once: that waits for the disk, not for a processor."""
+
+TRIAL = 16 << 20
+"""Bytes of a large session that are packed both ways to see which one pays."""
+
+
+class Load(NamedTuple):
+    """A session to be packed as a whole: its place in the plan, and its action as JSON."""
+
+    n: int
+    line: bytes
+    level: int
+
+
+class Range(NamedTuple):
+    """A piece of a file that is too large to be read as a whole; the last one brings the padding."""
+
+    member: Member
+    described: PackedMember | None
+    start: int
+    stop: int
+    level: int
+    long: bool
+
+
+class Trial(NamedTuple):
+    """The beginning of a large file, to see whether long-distance matching pays."""
+
+    member: Member
+    stop: int
+    level: int
+
+
+class Check(NamedTuple):
+    """Sessions of a pack that are to be read back, by their lines in its manifest, and the frames they are in."""
+
+    label: str
+    name: str
+    first: str
+    offset: int
+    spans: list[Span]
+    digests: list[bytes]
+    lines: list[bytes]
+
+
+class CheckFile(NamedTuple):
+    """A session that is a file by itself, and is to be read back: its path below the first root."""
+
+    path: str
+
+
+class Leave(NamedTuple):
+    """A session whose pack is sealed, and what is to become of the original: remove it, trash it or keep it."""
+
+    n: int
+    line: bytes
+    originals: str
+    pack: str
+
+
+class Index(NamedTuple):
+    """A pack that was just sealed, and is to be in the catalogue."""
+
+    label: str
+    pack: str
+
+
+class Frames(NamedTuple):
+    """What became of a range: its frames, or why it could not be read."""
+
+    frames: list[RawFrame]
+    refused: str | None = None
+
+
+class Left(NamedTuple):
+    """What became of originals."""
+
+    outcomes: list[Outcome]
+
+
+class Older(NamedTuple):
+    """Copies of sessions in older packs that a new pack supersedes."""
+
+    copies: list[Archived]
+
+
+Job = Load | Range | Trial | Check | CheckFile | Index | Leave
+Done = Batch | Frames | bool | Verdict | Older | Left
+
+_decode = msgspec.json.Decoder(Action).decode
+
+
+class Loader:
+    """What does the jobs of one run on one store; a worker opens the roots when it first needs them."""
+
+    def __init__(self, place: Place, run: str) -> None:
+        self._place = place
+        self._run = run
+        self._roots: RootFds | None = None
+        self._closers: ThreadPoolExecutor | None = None
+
+    @property
+    def roots(self) -> RootFds:
+        if self._roots is None:
+            self._roots = open_roots(self._place)
+        return self._roots
+
+    def close(self) -> None:
+        if self._closers is not None:
+            self._closers.shutdown()
+            self._closers = None
+        if self._roots is not None:
+            self._roots.close()
+            self._roots = None
+
+    def __call__(self, jobs: list[Job]) -> Done:
+        """Do jobs, all of one kind; ranges, trials and checks come one by one."""
+        match jobs:
+            case [Load(), *_]:
+                return self._load([job for job in jobs if isinstance(job, Load)])
+            case [Range() as job]:
+                return self._range(job)
+            case [Trial() as job]:
+                return self._try(job)
+            case [Check() as job]:
+                return self._check(job)
+            case [CheckFile() as job]:
+                return self._check_file(job)
+            case [Index() as job]:
+                return self._index(job)
+            case _:
+                return self._leave_all([job for job in jobs if isinstance(job, Leave)])
+
+    def _load(self, jobs: list[Load]) -> Batch:
+        return packing.pack(self.roots, [wanted(job.n, job.line) for job in jobs], jobs[0].level)
+
+    def _range(self, job: Range) -> Frames:
+        try:
+            data = packing.read_range(self.roots, job.member, job.start, job.stop)
+        except Skip as skip:
+            return Frames([], str(skip))
+        except OSError as error:
+            return Frames([], describe(error))
+        size = job.member.fingerprint.size
+        head = job.described.header(self.roots.first) if job.described is not None else b""
+        tail = tarring.padding(size) if job.stop == size else b""
+        content = b"".join((head, data, tail)) if head or tail else data
+        if job.long:
+            return Frames([packing.raw_frame(content, job.level, long=True)])
+        return Frames(packing.plain_frames(content, job.level))
+
+    def _try(self, job: Trial) -> bool:
+        try:
+            data = packing.read_range(self.roots, job.member, 0, job.stop)
+        except (Skip, OSError):
+            return False  # the reading itself will say what is wrong
+        plain = sum(len(frame) for frame, _, _ in packing.plain_frames(data, job.level))
+        return packing.repeats_itself(data, job.level, plain)
+
+    def _check(self, job: Check) -> Verdict:
+        spans = [Span(0, 0, 0)] * job.offset + job.spans
+        digests = [b""] * job.offset + job.digests
+        with PackReader.open(self.roots[job.label], job.name, spans, digests, job.first) as pack:
+            return packs.verify(pack, job.lines)
+
+    def _check_file(self, job: CheckFile) -> Verdict:
+        try:
+            with single.open_single(self.roots, self.roots.first, job.path) as file:
+                return packs.verify(file, [manifest.encode_entry(file.entry)])
+        except Damaged as reason:
+            return Verdict(0, 0, ((job.path, str(reason)),))
+
+    def _index(self, job: Index) -> Older:
+        """Bring the catalogue up to date; what a new pack supersedes."""
+        with Catalogue.open(self._place, self.roots) as catalogue:
+            return Older(catalogue.superseded_by(job.label, job.pack))
+
+    def _leave_all(self, jobs: list[Leave]) -> Left:
+        ended: list[int] = []
+        try:
+            return Left([self._leave(job, ended) for job in jobs])
+        finally:
+            if self._closers is None:
+                self._closers = ThreadPoolExecutor(_CLOSERS)
+            list(self._closers.map(os.close, ended))
+
+    def _leave(self, job: Leave, ended: list[int]) -> Outcome:
+        action = _decode(job.line)
+        try:
+            freed = trashed = 0
+            if job.originals == "trash":
+                trashed = change.move_to_trash(self.roots, action.members, self._run)
+            elif job.originals == "remove":
+                freed = change.let_go(self.roots, action.members, self._run, ended)
+                trashed = action.bytes - freed
+        except Skip as skip:
+            return outcome_of(job.n, action, Result.SKIPPED, str(skip))
+        except Poisoned as error:
+            return outcome_of(job.n, action, Result.FAILED, error.strerror or "")
+        except Stranded as error:
+            return outcome_of(job.n, action, Result.FAILED, error.strerror or str(error))
+        except OSError as error:
+            return outcome_of(job.n, action, Result.FAILED, describe(error))
+        return outcome_of(job.n, action, Result.DONE, pack=job.pack, freed=freed, trashed=trashed)
+
+
+def wanted(n: int, line: bytes) -> Wanted:
+    """The session of an action as `store.packing` takes it."""
+    action = _decode(line)
+    assert action.account is not None
+    return Wanted(n, action.session, action.members, action.account, action.pass_)

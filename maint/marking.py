@@ -1,0 +1,91 @@
+"""Marking sessions of packs: that they have expired, or that they count again."""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from maint.actions import Action, Outcome, Result, outcome_of
+from maint.desk import Desk
+from maint.planned import PlannedStore
+from maint.reaching import describe
+from store import archives, looking, marks, opening, packs
+from store.facts import Member
+from store.frames import Damaged
+from store.marks import Mark, Why
+from store.roots import RootFds
+
+_decode = msgspec.json.Decoder(Action).decode
+
+
+def marked(
+    desk: Desk, planned: PlannedStore, wanted: Sequence[tuple[int, int]], undone: set[str]
+) -> Iterator[list[Outcome]]:
+    """Set the marks that some actions ask for, by their places in the plan and where their lines begin there.
+
+    Sessions in ``undone`` are passed over: what should have come back first did not.
+    """
+    by_pack: dict[str, list[tuple[int, Action]]] = {}
+    for n, offset in wanted:
+        action = _decode(planned.line_at(offset))
+        first = action.after or action.session
+        if first in undone:
+            yield [outcome_of(n, action, Result.SKIPPED, f"{first} was not seen to")]
+            continue
+        by_pack.setdefault(action.pack or "", []).append((n, action))
+    for pack, actions in by_pack.items():
+        yield _mark(desk, pack, actions)
+
+
+def home_of(roots: RootFds, pack: str) -> str | None:
+    """The root in which a pack lies, if one does."""
+    for label in archives.labels(roots):
+        if looking.stat_at(roots[label], pack) is not None:
+            return label
+    return None
+
+
+def as_marked_now(roots: RootFds, members: tuple[Member, ...]) -> tuple[Member, ...]:
+    """A pack and its marks, of which some may have been added since that was planned."""
+    pack, *rest = members
+    found: list[Member] = [pack]
+    for each in rest:
+        now = looking.stat_at(roots[each.root], each.path)
+        found.append(each if now is None else Member(each.root, each.path, opening.fingerprint(now)))
+    return tuple(found)
+
+
+def set_marks(desk: Desk, pack: str, sessions: Sequence[tuple[str, Why]]) -> bool:
+    """Mark sessions of a pack, or under its own name all of them, durably; ``False`` if there is no such pack."""
+    label = home_of(desk.roots, pack)
+    if label is None:
+        return False
+    told = [
+        Mark(session=each, why=why, run=desk.run, at=desk.now)
+        for session, why in sessions
+        for each in (_all_in(desk.roots[label], pack) if session == pack else (session,))
+    ]
+    marks.add(desk.roots[label], pack, told)
+    return True
+
+
+def _all_in(folder: int, pack: str) -> list[str]:
+    with packs.open_pack(folder, pack) as opened:
+        return [entry.id for entry in opened.entries()]
+
+
+def _mark(desk: Desk, pack: str, actions: list[tuple[int, Action]]) -> list[Outcome]:
+    try:
+        there = set_marks(desk, pack, [(action.session, Why(action.mark or "")) for _, action in actions])
+    except ValueError:
+        return [outcome_of(n, action, Result.FAILED, "no such mark") for n, action in actions]
+    except Damaged as reason:
+        return [
+            outcome_of(n, action, Result.FAILED, f"its pack is damaged: {reason}") for n, action in actions
+        ]
+    except OSError as error:
+        return [outcome_of(n, action, Result.FAILED, describe(error)) for n, action in actions]
+    if not there:
+        return [
+            outcome_of(n, action, Result.SKIPPED, f"there is no pack {pack} now") for n, action in actions
+        ]
+    return [outcome_of(n, action, Result.DONE) for n, action in actions]

@@ -1,0 +1,189 @@
+"""Sessions in packs, judged: what is to expire there, and which packs are to be rewritten.
+
+Their facts come from the catalogue; no pack is opened.
+"""
+
+import math
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from typing import IO
+
+import msgspec
+
+from maint import singles
+from maint.actions import Action, Verb
+from maint.contract import Candidate
+from maint.judge import Comparison, Judge
+from maint.planned import PlannedStore
+from maint.survey import Draft, write_draft
+from maint.verdicts import Act, Compare, Verdict
+from policies import Policy
+from store import archives, names, opening
+from store.catalogue import Archived, Catalogue, PackFacts
+from store.facts import Member, Place, Problem, Session, State
+from store.marks import Why
+from store.roots import RootFds
+from store.single import Filed
+
+DEAD_SHARE = 0.1
+"""A pack of whose packed bytes more than this share counts no more is rewritten."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Shelf(msgspec.Struct, frozen=True):
+    """The packs of a store, for whoever plans: its roots, and the way to its catalogue."""
+
+    place: Place
+    roots: RootFds
+    open: Callable[[], Catalogue]
+
+    @property
+    def has_packs(self) -> bool:
+        return bool(archives.labels(self.roots))
+
+    def path(self, label: str, name: str) -> str:
+        """Where something lies, for people to read."""
+        return f"{self.place.roots[label]}/{name}"
+
+
+def shelf_of(place: Place, roots: RootFds) -> Shelf:
+    return Shelf(place, roots, lambda: Catalogue.open(place, roots))
+
+
+def copies_of(shelf: Shelf, policy: Policy) -> dict[str, tuple[int, float]]:
+    """Of sessions whose originals stay: the size and the time of change of the newest copy, by id."""
+    forms = {getattr(each, "form", "") for each in policy.passes if getattr(each, "originals", "") == "keep"}
+    found: dict[str, tuple[int, float]] = {}
+    if forms and shelf.has_packs:
+        with shelf.open() as catalogue:
+            found = catalogue.latest()
+    return found | singles.copies(shelf.place, shelf.roots) if "file" in forms else found
+
+
+def look_at_packs(
+    shelf: Shelf, store: PlannedStore, judge: Judge, comparisons: dict[int, Comparison], spool: IO[bytes]
+) -> None:
+    """Count what is in packs, tell what is wrong with them, and judge their sessions as the policy asks for it.
+
+    So are sessions that are files by themselves, where the policy asks for archived ones at all.
+    What was archived within ``min_idle`` is left out: a sweep right after another one finds nothing to do.
+    """
+    for path in archives.unreachable(shelf.place, shelf.roots):
+        text = "this folder of packs cannot be opened: is it mounted?"
+        store.problems.append(Problem(shelf.place.name, names.printable(path), text, grave=True))
+    if shelf.has_packs:
+        _look_into_packs(shelf, store, judge, comparisons, spool)
+    if not judge.sessions:
+        return
+    for found in singles.singles(shelf.place, shelf.roots):
+        if isinstance(found, Filed):
+            store.archived += 1
+            store.archived_bytes += found.file.fingerprint.size
+            if names.run_time(found.run) <= judge.idle_before:
+                _judge(shelf, store, judge, comparisons, spool, singles.as_archived(found), found.file)
+
+
+def _look_into_packs(
+    shelf: Shelf, store: PlannedStore, judge: Judge, comparisons: dict[int, Comparison], spool: IO[bytes]
+) -> None:
+    with shelf.open() as catalogue:
+        for pack in catalogue.packs():
+            if pack.problem is not None:
+                text = (
+                    f"this pack is damaged: {pack.problem}; `maint verify` tells more, `maint salvage` saves"
+                )
+                path = names.printable(shelf.path(pack.label, pack.name))
+                store.problems.append(Problem(shelf.place.name, path, text, grave=True))
+        store.archived, store.archived_bytes = catalogue.count()
+        if not judge.sessions:
+            return
+        for each in catalogue.sessions():
+            if names.run_time(each.run) <= judge.idle_before:
+                _judge(shelf, store, judge, comparisons, spool, each)
+
+
+def _judge(
+    shelf: Shelf,
+    store: PlannedStore,
+    judge: Judge,
+    comparisons: dict[int, Comparison],
+    spool: IO[bytes],
+    each: Archived,
+    file: Member | None = None,
+) -> None:
+    session = each.session(shelf.place.name, shelf.place.kind)
+    protected = judge.protection(session) is not None
+    claim = None if protected else judge.claim(session)
+    key = f"{session.store}/{session.id}@{each.pack}"
+    if judge.compares and session.state is not State.UNKNOWN and session.id not in judge.spared:
+        for position, compare in judge.candidacies(session, claim, protected=protected):
+            row = Candidate(key, session.ended, session.bytes, compare.old, session.name, session.tags)
+            comparisons.setdefault(position, Comparison()).groups[compare.group].append(row)
+    if claim is None or not isinstance(claim.verdict, Act | Compare):
+        return
+    pass_name = judge.pass_name(claim.position)
+    line = _encode(_expiring(shelf, session, each, pass_name, claim.verdict, file))
+    compared = key if isinstance(claim.verdict, Compare) else None
+    store.expiring += 0 if compared else 1
+    write_draft(spool, Draft(line, claim.position, Verb.PRUNE, session.bytes, None, compared))
+
+
+def _expiring(
+    shelf: Shelf, session: Session, each: Archived, pass_name: str, verdict: Verdict, file: Member | None
+) -> Action:
+    """Marking it in its pack; or moving its file to the trash."""
+    return Action(
+        verb=Verb.PRUNE,
+        pass_=pass_name,
+        store=session.store,
+        session=session.id,
+        path=shelf.path(each.label, each.pack),
+        bytes=session.bytes,
+        reason=verdict.reason,
+        members=(file,) if file is not None else (),
+        old_name=session.name,
+        pack=each.pack if file is None else None,
+        mark=Why.EXPIRED if file is None else None,
+    )
+
+
+def plan_compaction(shelf: Shelf, store: PlannedStore, judge: Judge) -> None:
+    """Plan to rewrite the packs in which too much counts no more, unless the last mark was set only lately.
+
+    A pack that was itself brought back is left alone for as long as sessions are.
+    """
+    if not shelf.has_packs:
+        return
+    with shelf.open() as catalogue:
+        wanted = [pack for pack in catalogue.packs() if pack.dead and pack.dead_share > DEAD_SHARE]
+    for pack in wanted:
+        members = _files(shelf, pack)
+        marked = members[-1].fingerprint.mtime_ns / 1e9 if members else math.inf
+        if marked <= judge.idle_before and pack.name not in judge.spared:
+            store.add(
+                Action(
+                    verb=Verb.COMPACT,
+                    pass_="archive",
+                    store=shelf.place.name,
+                    session=pack.name,
+                    path=shelf.path(pack.label, pack.name),
+                    bytes=pack.dead_packed,
+                    reason=f"{pack.dead:,} of its {pack.sessions:,} sessions, {pack.dead_share:.0%} of it, count no more",
+                    members=members,
+                    pack=pack.name,
+                )
+            )
+
+
+def _files(shelf: Shelf, pack: PackFacts) -> tuple[Member, ...]:
+    """A pack and its marks, as they are now."""
+    folder = shelf.roots[pack.label]
+    found: list[Member] = []
+    with suppress(OSError):
+        for name in (pack.name, names.marks_name(pack.name)):
+            stat = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            found.append(Member(pack.label, name, opening.fingerprint(stat)))
+        return tuple(found)
+    return ()

@@ -1,0 +1,74 @@
+"""Sessions beyond an age go into packs, from which they can be listed, shown and restored one by one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from maint.actions import Packing, Verb
+from maint.contract import Pass, Setting
+from maint.verdicts import Act, No, Verdict, Wait
+from policies import Duration, Folder, Level, Misread, PassOptions, option
+from store.facts import Session
+
+_UNCHANGED = No("its copy in the archive is as it is now")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(PassOptions):
+    older_than: Duration = option("The age beyond which a session is archived, counted from its end.")
+    level: Level = option("How hard to compress: from 1, which is fast, to 19, which is small.", default=3)
+    form: Literal["pack", "file"] = option(
+        "Many sessions in a pack, or each in a compressed file beside its place.", default="pack"
+    )
+    originals: Literal["remove", "trash", "keep"] = option(
+        "What becomes of a session's own files once its copy has been read back.", default="remove"
+    )
+    into: Folder | None = option("The folder of the packs, in place of `archive.dir`.", default=None)
+
+    def __post_init__(self) -> None:
+        if self.into is not None and self.form == "file":
+            raise Misread(
+                "`into` stands beside `form: file`",
+                "a file lies where its session lay: remove `into`, or write `form: pack`",
+            )
+
+    @property
+    def claims_from(self) -> Duration | None:
+        # An original that is kept, and whose copy is as it is now, is left to later passes.
+        return None if self.originals == "keep" else self.older_than
+
+
+class Archive(Pass):
+    name: ClassVar[str] = "archive"
+    subject: ClassVar[type[Session]] = Session
+    options_type: ClassVar[type[PassOptions]] = Options
+
+    def bind(self, options: Options, setting: Setting) -> Callable[[Session], Verdict]:
+        threshold = options.older_than.before(setting.now, setting.zone)
+        act = Act(
+            Verb.ARCHIVE, f"ended more than {options.older_than} ago", packing=_packing(options, setting)
+        )
+        young = f"ended less than {options.older_than} ago"
+        keeps = options.originals == "keep"
+
+        def judge(session: Session) -> Verdict:
+            if session.ended > threshold:
+                return Wait(young, options.older_than.after(session.ended, setting.zone))
+            return _UNCHANGED if keeps and session.archived else act
+
+        return judge
+
+
+def _packing(options: Options, setting: Setting) -> Packing:
+    """How and where to; ``~/`` stays as it is written, for whoever carries it out has a home and passes have none."""
+    in_packs = options.form == "pack"
+    return Packing(
+        level=options.level,
+        form=options.form,
+        originals=options.originals,
+        into=(options.into or setting.archive.dir) if in_packs else None,
+        pack_size=setting.archive.pack_size.bytes,
+    )
+
+
+PASS = Archive()

@@ -1,0 +1,73 @@
+"""Where the stores are, and where the user's own policy is: the environment, without reading any rule."""
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from store.archives import with_archives
+from store.facts import Place
+from store.layout import Moment, known_layouts
+from store.names import printable
+
+if TYPE_CHECKING:  # the shipped default names no store, so that it need not be read to find them
+    from policies import Policy
+
+
+def user_policy_path(env: Mapping[str, str] | None = None) -> str:
+    """Where the user's own policy is, if there is one."""
+    env = os.environ if env is None else env
+    base = env.get("XDG_CONFIG_HOME", "")
+    if not base.startswith("/"):
+        base = os.path.join(os.path.expanduser("~"), ".config")
+    return os.path.join(base, "maint", "policy.yaml")
+
+
+def places(policy: "Policy | None", env: Mapping[str, str] | None = None) -> list[Place]:
+    """The stores that a policy names, or, if it names none, those that exist at their default roots.
+
+    A store named without a path is left out when its default root does not exist; one named with a path is not,
+    because a path that leads nowhere needs a person.
+    Folders with packs of a store are further roots of it.
+    ``None`` is the shipped default, which names none.
+    """
+    return [with_archives(place) for place in _places(policy, os.environ if env is None else env)]
+
+
+def _places(policy: "Policy | None", env: Mapping[str, str]) -> list[Place]:
+    home = os.path.expanduser("~")
+    found: list[Place] = []
+    layouts = known_layouts()
+    if policy is None or not policy.stores:
+        for kind, layout in layouts.items():
+            place = Place(kind, kind, layout.default_roots(env, home, sys.platform))
+            if os.path.isdir(place.path):
+                found.append(place)
+        return found
+    for spec in policy.stores:
+        layout = layouts[spec.kind]
+        if spec.paths:
+            paths = {key: os.path.expanduser(path) for key, path in spec.paths.items()}
+            found.append(Place(spec.name, spec.kind, layout.roots(paths, env, home)))
+        else:
+            place = Place(spec.name, spec.kind, layout.default_roots(env, home, sys.platform))
+            if os.path.isdir(place.path):
+                found.append(place)
+    return found
+
+
+class NoStore(LookupError):
+    """What lies at a path is no store of a known kind; the text says what was looked for."""
+
+
+def place_at(path: str, now: float, env: Mapping[str, str] | None = None) -> Place:
+    """The store at an absolute path, of the kind whose sessions lie there; OSError if it cannot be read."""
+    env = os.environ if env is None else env
+    home = os.path.expanduser("~")
+    for kind, layout in known_layouts().items():
+        place = Place(os.path.basename(path) or kind, kind, layout.roots({"path": path}, env, home))
+        if layout.discover(place, Moment(now, 0.0)).entries:
+            return with_archives(place)
+    raise NoStore(
+        f"no sessions of {', '.join(known_layouts())} in {printable(path)}; name the store in a policy"
+    )

@@ -1,0 +1,230 @@
+"""Bringing a session back from a pack: byte for byte, with mode, times and place, and never over anything.
+
+What is guarded: no name in the store, nor in a folder that somebody named, ever stands for anything but a whole
+file.
+A file is written in a folder of ours, compared with its digest while it is, and gets its name by a rename that
+replaces nothing; where it is to go somewhere else it is written there, under a name of its own, in the same way.
+Modes are never widened: only the bits of reading, writing and running come back.
+
+Durable once the file system is synced: many files share one sync, before any of them gets its name.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from store import durable, looking, names, opening, syscalls
+from store.facts import Fingerprint
+from store.looking import Skip
+from store.manifest import Entry, PackedMember
+from store.packs import PackReader
+from store.roots import RootFds, make_folders
+
+
+class Written(NamedTuple):
+    """A file that has all its bytes, and waits for its name: where it is, and where it goes.
+
+    ``tmp`` is below the root ``tmp_root``, ``path`` below the root ``root``.
+    """
+
+    tmp_root: str
+    tmp: str
+    root: str
+    path: str
+
+
+def write(
+    pack: PackReader, entry: Entry, roots: RootFds, run: str, n: int, *, sync: bool = False
+) -> list[Written]:
+    """Write the files of a session into our own folder; `store.frames.Damaged` if one is not what was packed.
+
+    With ``sync`` they are durable on return: cheaper for a few files than to sync the file system.
+    Leaves nothing when it fails.
+    """
+    done: list[Written] = []
+    try:
+        for part, (member, content) in enumerate(pack.members(entry)):
+            home = _home(roots, member.root)
+            tmp = names.tmp_path(run, n, part)
+            above, _, name = tmp.rpartition("/")
+            folder = roots.folder(home, above)
+            try:
+                _write_one(folder, name, member, content, sync=sync)
+            except FileExistsError:  # left by an attempt of a worker that died; nothing was read yet
+                os.unlink(name, dir_fd=folder)
+                _write_one(folder, name, member, content, sync=sync)
+            done.append(Written(home, tmp, member.root, member.path))
+    except BaseException:
+        drop(roots, done)
+        raise
+    return done
+
+
+def settle(roots: RootFds, written: list[Written]) -> None:
+    """Give the files of one session their names, all or none; Skip if something has one of them.
+
+    A file that somebody has written to in its place stays there even so, and so does what he put there instead.
+    """
+    placed: list[tuple[Written, Fingerprint]] = []
+    try:
+        for each in written:
+            placed.append((each, _place(roots, each)))  # noqa: PERF401  what was placed is known when the next fails
+    except BaseException:
+        for each, ours in reversed(placed):
+            with contextlib.suppress(OSError):
+                _take_back(roots, each, ours)
+        drop(roots, written)
+        raise
+
+
+def drop(roots: RootFds, written: list[Written]) -> None:
+    """Remove files that are not to get a name after all."""
+    for each in written:
+        with (
+            contextlib.suppress(OSError),
+            opening.parent_of(roots[each.tmp_root], each.tmp) as (folder, name),
+        ):
+            os.unlink(name, dir_fd=folder)
+
+
+def is_there(roots: RootFds, entry: Entry) -> bool:
+    """Whether something has the place of one of the files of a session."""
+    for member in entry.members:
+        if member.root not in roots.labels:
+            continue
+        with contextlib.suppress(
+            FileNotFoundError, NotADirectoryError
+        ):  # what is no folder is met when writing
+            with opening.parent_of(roots[member.root], member.path) as (folder, name):
+                os.stat(name, dir_fd=folder, follow_symlinks=False)
+            return True
+    return False
+
+
+def copy_out(pack: PackReader, entry: Entry, dest: str) -> list[str]:
+    """Copy a session to a folder, by the paths its files had; the paths they have there. Durable on return.
+
+    FileExistsError if one of the names is taken; `store.frames.Damaged` if a file is not what was packed. What was
+    written before is removed then, unless somebody has written to it.
+    """
+    top = opening.open_folder(dest)
+    copied: list[tuple[str, Fingerprint]] = []
+    try:
+        for part, (member, content) in enumerate(pack.members(entry)):
+            _copy_one(top, part, member, content, copied)
+    except BaseException:
+        for path, ours in reversed(copied):
+            with contextlib.suppress(OSError), opening.parent_of(top, path) as (folder, name):
+                if _is_still(folder, name, ours):
+                    os.unlink(name, dir_fd=folder)
+        raise
+    else:
+        return [os.path.join(dest, path) for path, _ in copied]
+    finally:
+        os.close(top)
+
+
+def _copy_one(
+    top: int,
+    part: int,
+    member: PackedMember,
+    content: Iterator[memoryview],
+    copied: list[tuple[str, Fingerprint]],
+) -> None:
+    """Copy one file, and note it once it has its name, whatever happens after that."""
+    above, _, name = member.path.rpartition("/")
+    folder = make_folders(top, above, 0o755) if above else top
+    beside = f".{os.getpid()}.{part}.maint"
+    try:
+        _write_one(folder, beside, member, content, sync=True)
+        try:
+            ours = opening.fingerprint(os.stat(beside, dir_fd=folder, follow_symlinks=False))
+            syscalls.rename_noreplace(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            os.unlink(beside, dir_fd=folder)
+            raise
+        copied.append((member.path, ours))
+        durable.sync_folder(folder, member.path)
+    finally:
+        if folder != top:
+            os.close(folder)
+
+
+def _home(roots: RootFds, root: str) -> str:
+    if root not in roots.labels or names.is_archive_root(root):
+        raise Skip(f"the root {names.printable(root)} of the store is not there")
+    return roots.home(root)
+
+
+def _write_one(
+    folder: int, name: str, member: PackedMember, content: Iterator[memoryview], *, sync: bool = False
+) -> None:
+    if member.link is not None:
+        for _ in content:  # there is none, and its digest is compared
+            pass
+        os.symlink(member.link, name, dir_fd=folder)
+        try:
+            os.utime(name, ns=(member.mtime_ns, member.mtime_ns), dir_fd=folder, follow_symlinks=False)
+        except BaseException:
+            os.unlink(name, dir_fd=folder)
+            raise
+        return
+    fd = durable.create(folder, name)
+    try:
+        for data in content:
+            durable.write_all(fd, data)
+        _dress(fd, member)
+        if sync:
+            durable.sync_file(fd, name)
+    except BaseException:
+        durable.remove_exactly(folder, name, fd)
+        raise
+    finally:
+        os.close(fd)
+
+
+def _dress(fd: int, member: PackedMember) -> None:
+    """Give a file its owner where that is permitted, its mode and its times."""
+    if os.geteuid() == 0 and (member.uid, member.gid) != (0, 0):
+        with contextlib.suppress(PermissionError):
+            os.fchown(fd, member.uid, member.gid)
+    if member.mode != 0o600:
+        os.fchmod(fd, member.mode & 0o777)
+    os.utime(fd, ns=(member.mtime_ns, member.mtime_ns))
+
+
+def _place(roots: RootFds, each: Written) -> Fingerprint:
+    """Give a file its name; how it was when it got it."""
+    with opening.parent_of(roots[each.tmp_root], each.tmp) as (folder, name):
+        ours = opening.fingerprint(os.stat(name, dir_fd=folder, follow_symlinks=False))
+    try:
+        _move(roots, each.tmp_root, each.tmp, each.root, each.path)
+    except FileExistsError:
+        raise Skip("another file has its place now") from None
+    return ours
+
+
+def _take_back(roots: RootFds, each: Written, ours: Fingerprint) -> None:
+    """Take its name from a file again, unless another one has it by now, or somebody has written to it."""
+    _move(roots, each.root, each.path, each.tmp_root, each.tmp)
+    with opening.parent_of(roots[each.tmp_root], each.tmp) as (folder, name):
+        same = _is_still(folder, name, ours)
+    if not same:
+        _move(roots, each.tmp_root, each.tmp, each.root, each.path)
+
+
+def _is_still(folder: int, name: str, ours: Fingerprint) -> bool:
+    found = looking.stat_at(folder, name)
+    return found is not None and opening.fingerprint(found).same_content(ours)
+
+
+def _move(roots: RootFds, source_root: str, source: str, target_root: str, target: str) -> None:
+    above, _, name = target.rpartition("/")
+    folder = make_folders(roots[target_root], above) if above else roots[target_root]
+    try:
+        with opening.parent_of(roots[source_root], source) as (source_folder, source_name):
+            syscalls.rename_noreplace(source_name, name, src_dir_fd=source_folder, dst_dir_fd=folder)
+    finally:
+        if above:
+            os.close(folder)

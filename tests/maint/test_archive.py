@@ -1,0 +1,265 @@
+"""Archiving: what goes into packs, what stays, and that nothing goes before its copy was read back."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from archive_world import (
+    OLD,
+    add_large,
+    append,
+    archive_pass,
+    archived,
+    archiving,
+    contents,
+    done,
+    file_name,
+    in_store,
+    in_trash,
+    listed,
+    marks,
+    marks_of,
+    packs,
+    unfinished,
+)
+from maint_world import World, ids
+
+from maint.actions import Verb
+from maint.run import Listener
+from store.layouts.rec.specimens import session_id
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return archiving(tmp_path)
+
+
+def when_written(monkeypatch: pytest.MonkeyPatch, act: Callable[[int], object]) -> None:
+    """Do something each time when a pack is on the disk and is about to be read back; given its descriptor."""
+    real = os.posix_fadvise
+
+    def then(fd: int, *more: int) -> None:
+        real(fd, *more)
+        act(fd)
+
+    monkeypatch.setattr(os, "posix_fadvise", then)
+
+
+def flip(fd: int, at: int = 100) -> None:
+    byte = os.pread(fd, 1, at)
+    os.pwrite(fd, bytes([byte[0] ^ 1]), at)
+
+
+# What goes, and what stays.
+
+
+def test_old_sessions_lie_in_a_pack_byte_for_byte(world: World) -> None:
+    world.add_many("complete", range(1, 6), OLD)
+    world.add("complete", 9, days=3)
+    before = in_store(world)
+    assert done(world) == {"archive": 5}
+    assert in_store(world) == {file_name(9): before.pop(file_name(9))}
+    assert archived(world) == before
+    assert sorted(listed(world)) == ids(*range(1, 6))
+    assert (unfinished(world), in_trash(world)) == ([], {})
+
+
+def test_empty_store_gets_no_pack(world: World) -> None:
+    assert done(world) == {}
+    assert (packs(world), (world.ours / "archive").exists()) == ([], False)
+
+
+def test_live_young_protected_and_corrupt_sessions_stay(world: World) -> None:
+    world.rules(archive_pass(), "protect:\n  - {tags: [keep]}\nlimits: {min_idle: 50d}\n")
+    world.add("complete", 1, days=60)
+    world.add("complete", 2, days=60, tags=["keep"])
+    world.age(world.add("complete", 3, days=60), 1)
+    world.add("crashed", 4, days=60)
+    world.lock(4, days=0.01)
+    world.add("complete", 5, days=20)
+    world.add("corrupt", 6, days=60)
+    assert done(world) == {"archive": 1}
+    assert list(archived(world)) == [file_name(1)]
+    assert len(in_store(world)) == 5
+
+
+def test_session_that_grows_after_planning_stays_and_has_no_copy(world: World) -> None:
+    first, _ = world.add_many("complete", (1, 2), OLD)
+    run = world.sweep(listener=Listener(planned=lambda _: append(first)))
+    assert (run.summary.done, run.summary.skipped) == ({Verb.ARCHIVE: 1}, 1)
+    assert list(archived(world)) == [file_name(2)]
+    assert list(in_store(world)) == [file_name(1)]
+    assert marks_of(world) == {}
+
+
+def test_session_that_grows_after_packing_stays_and_its_copy_does_not_count(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = world.add_many("complete", (1, 2), OLD)
+    grown: list[bytes] = []
+    when_written(monkeypatch, lambda _: grown.append(append(first)))
+    run = world.sweep()
+    assert (run.summary.done, run.summary.skipped, run.summary.failed) == ({Verb.ARCHIVE: 1}, 1, 0)
+    assert in_store(world) == {file_name(1): grown[0]}
+    assert marks_of(world) == {session_id(1): "stale"}
+    assert listed(world) == [session_id(2)]
+
+
+def test_session_that_is_removed_after_packing_has_a_copy_that_counts(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = world.add_many("complete", (1, 2), OLD)
+    when_written(monkeypatch, lambda _: first.unlink())
+    run = world.sweep()
+    assert (run.summary.done, run.summary.skipped) == ({Verb.ARCHIVE: 2}, 0)
+    assert marks_of(world) == {}
+    assert sorted(listed(world)) == ids(1, 2)
+    _, impossible = world.undo(run.id)
+    assert (impossible, sorted(in_store(world))) == ([], sorted(map(file_name, (1, 2))))
+
+
+def test_session_that_is_open_for_writing_stays(world: World) -> None:
+    first, _ = world.add_many("complete", (1, 2), OLD)
+    with first.open("ab"):
+        run = world.sweep()
+    assert (run.summary.done, run.summary.skipped) == ({Verb.ARCHIVE: 1}, 1)
+    assert list(in_store(world)) == [file_name(1)]
+    assert listed(world) == [session_id(2)]
+
+
+# Nothing goes before its copy was read back.
+
+
+@pytest.mark.parametrize("at", [20, -200, -5])
+def test_pack_that_reads_back_otherwise_is_dropped_and_every_original_stays(
+    world: World, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    world.add_many("complete", range(1, 6), OLD)
+    before = in_store(world)
+    when_written(monkeypatch, lambda fd: flip(fd, at % os.fstat(fd).st_size))
+    answer = world.maint("sweep")
+    assert (answer.code, answer.out) == (1, "")
+    assert "could not be made to keep the pack (read back: " in answer.err
+    assert in_store(world) == before
+    assert (packs(world), unfinished(world), in_trash(world)) == ([], [], {})
+    monkeypatch.undo()
+    assert done(world) == {"archive": 5}
+
+
+def test_pack_that_is_cut_off_before_it_is_read_back_is_dropped(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.add_many("complete", range(1, 4), OLD)
+    before = in_store(world)
+    when_written(monkeypatch, lambda fd: os.ftruncate(fd, os.fstat(fd).st_size - 1))
+    run = world.sweep()
+    assert (run.summary.done, run.summary.failed) == ({}, 3)
+    assert (in_store(world), packs(world), unfinished(world)) == (before, [], [])
+
+
+def test_name_that_is_taken_by_another_pack_is_not_taken_over(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.add_many("complete", range(1, 4), OLD)
+    before = in_store(world)
+
+    def take(fd: int) -> None:
+        path = Path(os.readlink(f"/proc/self/fd/{fd}"))
+        path.with_name(path.name.replace(".new", ".tar.zst")).write_bytes(b"mine")
+
+    when_written(monkeypatch, take)
+    run = world.sweep()
+    assert (run.summary.done, run.summary.failed) == ({}, 3)
+    assert in_store(world) == before
+    assert [pack.read_bytes() for pack in packs(world)] == [b"mine"]
+
+
+# What becomes of the originals.
+
+
+@pytest.mark.parametrize(
+    ("originals", "there", "trashed"), [("remove", 0, 0), ("trash", 0, 3), ("keep", 3, 0)]
+)
+def test_originals_go_as_the_policy_says_and_a_second_sweep_does_nothing(
+    world: World, originals: str, there: int, trashed: int
+) -> None:
+    world.rules(archive_pass(f"originals: {originals}"))
+    world.add_many("complete", range(1, 4), OLD)
+    before = in_store(world)
+    assert done(world) == {"archive": 3}
+    assert (len(in_store(world)), len(in_trash(world)), archived(world)) == (there, trashed, before)
+    assert world.sweep().summary.planned == {}
+    assert len(packs(world)) == 1
+
+
+def test_kept_session_that_grew_is_packed_again_and_its_old_copy_superseded(world: World) -> None:
+    world.rules(archive_pass("originals: keep"))
+    world.add_many("complete", range(1, 4), OLD)
+    assert done(world) == {"archive": 3}
+    newer = world.add("complete", 2, OLD, name="called anew").read_bytes()
+    assert done(world) == {"archive": 1}
+    old, new = packs(world)
+    assert contents(new) == {file_name(2): newer}
+    assert (marks(old), marks(new)) == ({session_id(2): "superseded"}, {})
+    assert sorted(listed(world)) == ids(1, 2, 3)
+    assert world.sweep().summary.planned == {}
+
+
+def test_two_different_recordings_of_one_id_are_both_kept(world: World) -> None:
+    world.add("complete", 1, OLD)
+    assert done(world) == {"archive": 1}
+    world.add("complete", 1, OLD + 5)
+    assert done(world) == {"archive": 1}
+    assert (len(packs(world)), marks_of(world)) == (2, {})
+    assert listed(world) == ids(1, 1)
+
+
+# Packs.
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_sessions_are_shared_out_to_packs_of_the_size_of_the_policy(world: World, jobs: int) -> None:
+    world.rules(archive_pass(), "archive: {pack_size: 1MiB}\n")
+    for number in range(1, 7):
+        add_large(world, number, 300 << 10)
+    before = in_store(world)
+    assert done(world, jobs=jobs) == {"archive": 6}
+    assert len(packs(world)) > 3
+    assert archived(world) == before
+    assert (in_store(world), unfinished(world)) == ({}, [])
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_large_and_repetitive_sessions_go_the_whole_way(world: World, jobs: int) -> None:
+    add_large(world, 1, 18 * MIB)  # repeats itself, beyond the window of a frame
+    add_large(world, 2, 2 * MIB)
+    world.add("complete", 3, OLD)
+    assert (world.sessions / file_name(1)).stat().st_size > 17 * MIB
+    before = in_store(world)
+    run = world.sweep(jobs=jobs)
+    assert (run.summary.done, run.summary.failed, run.summary.lost) == ({Verb.ARCHIVE: 3}, 0, 0)
+    assert archived(world) == before
+    assert packs(world)[0].stat().st_size < 4 * MIB
+    answer = world.maint("restore", *ids(1, 2, 3))
+    assert (answer.code, answer.err) == (0, "")
+    assert in_store(world) == before
+
+
+def test_summary_tells_the_bytes_before_after_and_freed(world: World) -> None:
+    world.add_many("complete", range(1, 6), OLD)
+    size = sum(map(len, in_store(world).values()))
+    summary = world.sweep().summary
+    packed = packs(world)[0].stat().st_size
+    assert (summary.bytes_archived, summary.bytes_packed) == (size, packed)
+    assert (summary.bytes_freed, summary.bytes_trashed) == (size - packed, 0)
+
+
+def test_trashed_originals_free_nothing_yet(world: World) -> None:
+    world.rules(archive_pass("originals: trash"))
+    world.add_many("complete", range(1, 6), OLD)
+    size = sum(map(len, in_store(world).values()))
+    summary = world.sweep().summary
+    assert (summary.bytes_freed, summary.bytes_trashed) == (-packs(world)[0].stat().st_size, size)

@@ -1,0 +1,104 @@
+"""What a verb that only looks, or brings something back, does without: its start-up is most of its time."""
+
+import subprocess
+import sys
+
+import pytest
+from maint_world import NOW, World, policy_text
+
+from maint import selection
+from maint.grace import GRACE, grace_of
+from policies import default_policy_text, load_policy
+
+PROBE = """\
+import sys
+from maint.cli import main
+sys.argv[0] = "maint"
+try:
+    main()
+finally:
+    print("imported:", *sorted(sys.modules))
+"""
+
+LIGHT = (
+    ("list",),
+    ("list", "--json"),
+    ("list", "--trashed"),
+    ("show", "abc"),
+    ("log",),
+    ("restore", "abc"),
+    ("undo", "20260101T000000Z-abcdef"),
+)
+
+DEAR = ("dill", "filelock", "multiprocess", "pickle", "psutil", "rich", "socket", "tempfile", "zstandard")
+SWEEPING = (
+    "maint.engine",
+    "maint.explaining",
+    "maint.judge",
+    "maint.planning",
+    "maint.saved",
+    "maint.survey",
+    "maint.worker",
+)
+RULES = ("maint.contract", "maint.passes", "maint.selection", "policies", "yaml", "zoneinfo")
+
+
+def imported(world: World, *arguments: str) -> set[str]:
+    """The modules that the program has imported when it ends, and the packages that they are in."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, *arguments],
+        env=world.env,
+        cwd=world.folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("imported:")]
+    return set(line.split()[1:])
+
+
+@pytest.mark.parametrize("arguments", LIGHT, ids=" ".join)
+def test_verb_that_looks_or_restores_imports_neither_rules_nor_workers(
+    world: World, arguments: tuple[str, ...]
+) -> None:
+    assert imported(world, *arguments) & {*DEAR, *SWEEPING, *RULES} == set()
+
+
+@pytest.mark.parametrize("arguments", LIGHT, ids=" ".join)
+def test_verb_that_looks_or_restores_under_a_policy_imports_no_workers(
+    world: World, arguments: tuple[str, ...]
+) -> None:
+    world.policy_file.write_text(policy_text())
+    there = imported(world, *arguments)
+    assert "yaml" in there  # the policy was read
+    assert there & {*DEAR, *SWEEPING} == set()
+
+
+def test_verb_that_looks_does_not_import_what_changes_a_store(world: World) -> None:
+    assert imported(world, "list") & {"store.change", "maint.execute", "maint.carrying_out"} == set()
+
+
+def test_schema_and_examples_are_not_imported_to_read_a_policy(world: World) -> None:
+    world.policy_file.write_text(policy_text())
+    assert imported(world, "list") & {"policies.schema", "policies.shipped", "importlib.resources"} == set()
+
+
+def test_shipped_default_says_what_is_taken_for_it_where_it_is_not_read() -> None:
+    default = load_policy(
+        default_policy_text(),
+        source="default",
+        passes=selection.pass_options(),
+        kinds=selection.kinds(),
+        zone=selection.machine_zone(),
+    )
+    assert default.stores == ()
+    assert grace_of(default, NOW) == grace_of(None, NOW) == GRACE
+
+
+def test_mistake_in_the_policy_is_told_by_verbs_that_need_little_of_it(world: World) -> None:
+    world.policy_file.write_text(policy_text("  - prune: {older_than: 5m}\n", "trash: {keep: 1d}\n"))
+    for arguments in LIGHT:
+        answer = world.maint(*arguments)
+        assert answer.code == 78
+        assert "2 mistakes in the policy; nothing was touched" in answer.err

@@ -263,7 +263,7 @@ def require_read_back(desk: Desk, crew: Crew[Job, Done], label: str, draft: Draf
     try:
         with packs.open_pack(desk.roots[label], writer.name, sealed=False) as pack:
             packs.require_sound(pack, writer, draft.lines)
-            tasks = checks(label, names.unsealed_name(writer.name), pack, draft.lines)
+            tasks = checks(label, names.unsealed_name(writer.name), pack, draft.lines, ours=True)
             checked = 0
             for (job,), answer in crew.run(tasks):
                 assert isinstance(job, Check)

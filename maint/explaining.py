@@ -3,23 +3,31 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
+import msgspec
+
+from maint import archived, packed, survey
 from maint.contract import known_passes
 from maint.engine import ground_of, only_plan
-from maint.finding import find
+from maint.finding import NotFound, find
 from maint.judge import Judge, Protected
+from maint.packed import copies_of
 from maint.reaching import open_roots
 from maint.run import Listener
-from maint.survey import key_of
 from maint.verdicts import Act, Compare, Kept, Verdict, Wait
 from maint.workers import default_jobs
 from policies import Policy
+from store.catalogue import Archived
 from store.facts import Place, Session
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Every pass's verdict on one session, the facts it rests on, and when something may change by itself."""
+    """Every pass's verdict on one session, the facts it rests on, and when something may change by itself.
+
+    ``pack`` is the path of the pack that it lies in, if it is not in the store.
+    """
 
     place: Place
     session: Session
@@ -27,17 +35,22 @@ class Explanation:
     verdicts: list[tuple[str, Verdict]]
     claimed_by: str | None
     next_due: float | None
+    pack: str | None = None
 
 
 def explain(
     name: str, policy: Policy, stores: list[Place], *, at: float | None = None, jobs: int | None = None
 ) -> Explanation:
-    """Why a session stays, or goes, or when it will; raises `NotFound` and `Ambiguous`."""
+    """Why a session of a store or of a pack stays, or goes, or when it will; raises `NotFound` and `Ambiguous`."""
     now = time.time() if at is None else at
-    place, session = find(name, policy, stores, at=now)
+    place, session, each = _find(name, policy, stores, now)
     with open_roots(place) as roots:
-        spared = ground_of(place, roots, policy, now).spared
-    judge = Judge(policy, known_passes(), place.name, now, spared)
+        ground = ground_of(place, roots, policy, now)
+        if each is None:
+            session = _with_copy(session, copies_of(ground.shelf, policy))
+    of: Literal["live", "archived"] = "live" if each is None else "archived"
+    judge = Judge(policy, known_passes(), place.name, now, ground.spared, of=of)
+    key = survey.key_of(session) if each is None else packed.key_of(session, each)
     compared: Mapping[int, Mapping[str, Act | Kept]] = {}
     if judge.compares:
         whole = only_plan(
@@ -51,11 +64,33 @@ def explain(
     for step in judge.sessions:
         verdict = judge.ask(step, session)
         if isinstance(verdict, Compare) and verdict.old:
-            verdict = compared.get(step.position, {}).get(key_of(session), verdict)
+            verdict = compared.get(step.position, {}).get(key, verdict)
         if isinstance(verdict, Wait) or (isinstance(verdict, Compare) and not verdict.old):
             dues.append(verdict.due)
         elif claimed_by is None and isinstance(verdict, Act | Kept):
             claimed_by = step.options.pass_name
         verdicts.append((step.options.pass_name, verdict))
     future = [due for due in dues if due > now]
-    return Explanation(place, session, protected, verdicts, claimed_by, min(future, default=None))
+    pack = f"{place.roots[each.label]}/{each.pack}" if each is not None else None
+    return Explanation(place, session, protected, verdicts, claimed_by, min(future, default=None), pack)
+
+
+def _find(
+    name: str, policy: Policy, stores: list[Place], now: float
+) -> tuple[Place, Session, Archived | None]:
+    """A session of a store, or else one in a pack."""
+    try:
+        return *find(name, policy, stores, at=now), None
+    except NotFound:
+        found = archived.find(name, stores)
+        if found is None:
+            raise
+        place, each = found
+        return place, each.session(place.name, place.kind), each
+
+
+def _with_copy(session: Session, copies: Mapping[str, tuple[int, float]]) -> Session:
+    """The session as a survey has it, which knows whether its copy in the archive is as it is now."""
+    changed = max(member.fingerprint.mtime_ns for member in session.members) / 1e9
+    same = copies.get(session.id) == (session.bytes, changed)
+    return msgspec.structs.replace(session, archived=True) if same else session

@@ -5,6 +5,7 @@ A large one is read in ranges, by all workers at once, while the leader takes it
 it was not as planned, the pack is cut back to where it began.
 """
 
+import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,12 +22,15 @@ from store import frames, looking, manifest, opening, packing
 from store.change import Skip
 from store.facts import Member
 from store.manifest import Entry, PackedMember
-from store.packing import Batch, Wanted
+from store.packing import Batch, RawFrame, Wanted
 from store.packs import PackWriter
 from store.roots import RootFds
 
 _TASK_BYTES, _TASK_SESSIONS = 8 << 20, 1000
 _BESIDE = 4  # tasks of other work upon one of filling, so that both end at about the same time
+
+ROOM = 256 << 10
+"""Bytes of a disk that a pack leaves free, because letting go of originals takes some: for folders and the journal."""
 
 _decode = msgspec.json.Decoder(Action).decode
 
@@ -51,6 +55,13 @@ class Draft:
     packed: list[int] = field(default_factory=list)
     size: int = 0
     left_out: list[Outcome] = field(default_factory=list)
+
+    def append(self, raw: list[RawFrame]) -> int:
+        """Write frames; the number of the first. OSError if that would leave too little of the disk."""
+        disk = os.fstatvfs(self.writer.fd)
+        if disk.f_bavail * disk.f_frsize < ROOM + sum(len(frame) for frame, _, _ in raw):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return self.writer.append(raw)
 
     def add(self, n: int, line: bytes, frame: int) -> None:
         """Take in a session by its line, which has no frame yet."""
@@ -116,7 +127,7 @@ class Filler:
                 continue
             assert isinstance(answer, Batch)
             try:
-                first = draft.writer.append(answer.frames)
+                first = draft.append(answer.frames)
             except OSError as error:
                 failed = error
                 loads.stop()
@@ -193,7 +204,7 @@ class Filler:
                     assert isinstance(answer, Frames)
                     if answer.refused is not None:
                         raise Skip(answer.refused)
-                    draft.writer.append(answer.frames)
+                    draft.append(answer.frames)
                     done = job.stop
                     self._progress(job.stop - job.start)
                 if done < size:

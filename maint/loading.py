@@ -5,7 +5,7 @@ never more than one unfinished pack a store.
 """
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 import msgspec
@@ -124,6 +124,7 @@ class Loader:
         self._run = run
         self._roots: RootFds | None = None
         self._closers: ThreadPoolExecutor | None = None
+        self._closing: list[Future[None]] = []
 
     @property
     def roots(self) -> RootFds:
@@ -132,6 +133,7 @@ class Loader:
         return self._roots
 
     def close(self) -> None:
+        self._await_closers()
         if self._closers is not None:
             self._closers.shutdown()
             self._closers = None
@@ -202,13 +204,21 @@ class Loader:
             return Older(catalogue.superseded_by(job.label, job.pack))
 
     def _leave_all(self, jobs: list[Leave]) -> Left:
+        self._await_closers()
         ended: list[int] = []
         try:
             return Left([self._leave(job, ended) for job in jobs])
         finally:
+            # They go on closing while the next job is done, which gives the processor back whenever it compresses.
             if self._closers is None:
                 self._closers = ThreadPoolExecutor(_CLOSERS)
-            list(self._closers.map(os.close, ended))
+            self._closing = [self._closers.submit(_close_all, ended[at::_CLOSERS]) for at in range(_CLOSERS)]
+
+    def _await_closers(self) -> None:
+        """Wait for what was to be closed, so that there are never too many open files."""
+        for each in self._closing:
+            each.result()
+        self._closing = []
 
     def _leave(self, job: Leave, ended: list[int]) -> Outcome:
         action = _decode(job.line)
@@ -228,6 +238,11 @@ class Loader:
         except OSError as error:
             return outcome_of(job.n, action, Result.FAILED, describe(error))
         return outcome_of(job.n, action, Result.DONE, pack=job.pack, freed=freed, trashed=trashed)
+
+
+def _close_all(fds: list[int]) -> None:
+    for fd in fds:
+        os.close(fd)
 
 
 def wanted(n: int, line: bytes) -> Wanted:

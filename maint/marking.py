@@ -1,6 +1,7 @@
 """Marking sessions of packs: that they have expired, or that they count again."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -8,7 +9,7 @@ from maint.actions import Action, Outcome, Result, outcome_of
 from maint.desk import Desk
 from maint.planned import PlannedStore
 from maint.reaching import describe
-from store import archives, looking, marks, opening, packs
+from store import archives, looking, marks, names, opening, packs
 from store.facts import Member
 from store.frames import Damaged
 from store.marks import Mark, Why
@@ -66,6 +67,16 @@ def set_marks(desk: Desk, pack: str, sessions: Sequence[tuple[str, Why]]) -> boo
     ]
     marks.add(desk.roots[label], pack, told)
     return True
+
+
+def mark_brought_back(roots: RootFds, action: Action, run: str) -> None:
+    """Have the copy of a session count no more that a run, which was killed, brought back for good."""
+    label = home_of(roots, action.pack or "") if names.parse_pack_name(action.pack or "") else None
+    if label is None or action.mark is None:
+        return
+    with suppress(OSError):
+        mark = Mark(session=action.session, why=Why(action.mark), run=run, at=names.run_time(run))
+        marks.add(roots[label], action.pack or "", [mark])
 
 
 def _all_in(folder: int, pack: str) -> list[str]:

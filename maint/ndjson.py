@@ -114,7 +114,7 @@ def session_record(place: Place, session: Session) -> dict[str, Any]:
         "name": session.name,
         "state": session.state,
         "evidence": session.evidence,
-        "path": place.absolute(session.members[0]),
+        "path": place.absolute(session.members[0]) if session.members else None,
         "bytes": session.bytes,
         "records": session.records,
         "empty": session.empty,
@@ -135,6 +135,7 @@ def explanation_line(told: "Explanation") -> bytes:
     """An explanation for scripts."""
     record = session_record(told.place, told.session) | {
         "type": "explanation",
+        "pack": told.pack,
         "protected": told.protected.reason if told.protected else None,
         "verdicts": [
             {"pass": name, "verdict": verdict_kind(verdict), "reason": verdict.reason}

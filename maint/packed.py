@@ -116,7 +116,7 @@ def _judge(
     session = each.session(shelf.place.name, shelf.place.kind)
     protected = judge.protection(session) is not None
     claim = None if protected else judge.claim(session)
-    key = f"{session.store}/{session.id}@{each.pack}"
+    key = key_of(session, each)
     if judge.compares and session.state is not State.UNKNOWN and session.id not in judge.spared:
         for position, compare in judge.candidacies(session, claim, protected=protected):
             row = Candidate(key, session.ended, session.bytes, compare.old, session.name, session.tags)
@@ -128,6 +128,11 @@ def _judge(
     compared = key if isinstance(claim.verdict, Compare) else None
     store.expiring += 0 if compared else 1
     write_draft(spool, Draft(line, claim.position, Verb.PRUNE, session.bytes, None, compared))
+
+
+def key_of(session: Session, each: Archived) -> str:
+    """What a session in a pack is known by in a comparison; there may be other copies of it."""
+    return f"{session.store}/{session.id}@{each.pack}"
 
 
 def _expiring(

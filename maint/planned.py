@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import IO, TYPE_CHECKING
+from io import BytesIO
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -11,15 +12,16 @@ from maint.tally import Tally
 from maint.verdicts import Act, Kept
 from store.facts import Place, Problem
 
-if TYPE_CHECKING:  # bringing a session back needs no policy
+if TYPE_CHECKING:  # bringing a session back needs no policy, and a single action no temporary file
+    from maint.spool import Spool
     from policies import Policy
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Action).decode
 
 
-def _new_spool() -> IO[bytes]:
-    from maint.spool import Spool  # noqa: PLC0415  a single action need not wait in a temporary file
+def _new_spool() -> "Spool":
+    from maint.spool import Spool  # noqa: PLC0415  it takes a temporary file's module
 
     return Spool()
 
@@ -43,7 +45,7 @@ class PlannedStore(msgspec.Struct):
     expiring: int = 0
     """Of the planned `Verb.PRUNE`, those of sessions in packs."""
 
-    spool: IO[bytes] = msgspec.field(default_factory=_new_spool)
+    spool: "Spool | BytesIO" = msgspec.field(default_factory=_new_spool)
 
     def add(self, action: Action) -> None:
         """Append an action."""
@@ -63,8 +65,10 @@ class PlannedStore(msgspec.Struct):
 
     def line_at(self, offset: int) -> bytes:
         """The line that begins there; not to be asked while `lines` is at work."""
-        self.spool.seek(offset)
-        return self.spool.readline()
+        if isinstance(self.spool, BytesIO):
+            self.spool.seek(offset)
+            return self.spool.readline()
+        return self.spool.line_at(offset)
 
     def actions(self) -> Iterator[Action]:
         """The actions in order."""

@@ -222,7 +222,8 @@ def session_row(session: Session, now: float) -> str:
 def explanation_text(told: "Explanation", at: float, zone_text: Any) -> Iterator[str]:
     """Why a session stays or goes."""
     session = told.session
-    yield f"{session.id} in {session.store}"
+    where = f", in the pack {printable(told.pack)}" if told.pack is not None else ""
+    yield f"{session.id} in {session.store}{where}"
     yield f"  name      {printable(session.name or '-')}"
     yield f"  state     {session.state}: {session.evidence}"
     yield f"  idle      {ago(at - session.last_changed)}"

@@ -16,8 +16,8 @@ from maint import journal
 from maint.actions import TO_TRASH, Action, Outcome, Result, Verb, outcome_of
 from maint.execute import Hands
 from maint.journal import BeginLine, EndLine, Journal
-from maint.marking import as_marked_now
-from store import archives, looking, marks, names, opening, packs, trash
+from maint.marking import as_marked_now, mark_brought_back
+from store import archives, durable, looking, marks, names, opening, packs, trash
 from store.change import Skip, carry_over, move_to_trash, put_back
 from store.facts import Member, Place, Problem
 from store.frames import Damaged
@@ -75,6 +75,9 @@ def _finish(roots: RootFds, place: Place, earlier: str, run: str) -> list[Outcom
                 done[outcome.verb] += outcome.result is Result.DONE
     finally:
         hands.close()
+    if any(each.verb is Verb.RESTORE and each.result is Result.DONE for each in outcomes):
+        for home in dict.fromkeys(roots.home(label) for label in roots.labels):
+            durable.sync_file_system(roots[home], home)
     resumed = Journal.resume(roots, earlier)
     resumed.outcomes(outcomes)
     resumed.end(
@@ -106,8 +109,8 @@ def _settle_one(
     if action.verb is Verb.COMPACT:
         return _settle_compacted(roots, sealed, n, action, run)
     if action.pack is not None:
-        _remove_unplaced(roots, n, action, run)
-        return _settle_packed(roots, n, action)
+        remove_unplaced(roots, n, action, run)
+        return _settle_packed(roots, n, action, run)
     if action.verb in TO_TRASH:
         moved = [member for member in action.members if _in_trash(roots, run, member)]
         if len(moved) == len(action.members):
@@ -212,7 +215,7 @@ def _settle_compacted(roots: RootFds, sealed: Sealed, n: int, action: Action, ru
     return None
 
 
-def _remove_unplaced(roots: RootFds, n: int, action: Action, run: str) -> None:
+def remove_unplaced(roots: RootFds, n: int, action: Action, run: str) -> None:
     """Remove what was written of a session that was to come back and had not got its name yet."""
     for part, member in enumerate(action.members):
         with suppress(KeyError, OSError):
@@ -221,23 +224,37 @@ def _remove_unplaced(roots: RootFds, n: int, action: Action, run: str) -> None:
                 os.unlink(name, dir_fd=folder)
 
 
-def _settle_packed(roots: RootFds, n: int, action: Action) -> Outcome | None:
+def _settle_packed(roots: RootFds, n: int, action: Action, run: str) -> Outcome | None:
     """What was to be marked in a pack, or to come back from one."""
     done = outcome_of(n, action, Result.DONE, "found done after its run was killed")
     if action.members:
         for member in action.members:
             found = looking.stat_below(roots[member.root], member.path)
-            if found is None or (found.st_size, found.st_mtime_ns) != (
-                member.fingerprint.size,
-                member.fingerprint.mtime_ns,
-            ):
+            if found is None or found.st_mtime_ns != member.fingerprint.mtime_ns:
                 return None
+            if found.st_size != member.fingerprint.size:
+                return _set_torn_aside(roots, n, action, member, found, run)
+        mark_brought_back(roots, action, run)
         return done
     for label in archives.labels(roots):
         mark = marks.read(roots[label], action.pack or "").get(action.session)
         if mark is not None and mark.why == action.mark:
             return done
     return None
+
+
+def _set_torn_aside(
+    roots: RootFds, n: int, action: Action, member: Member, found: os.stat_result, run: str
+) -> Outcome:
+    """A file that came back and is not whole, as a power cut leaves it: its pack still has all of it."""
+    torn = msgspec.structs.replace(member, fingerprint=opening.fingerprint(found))
+    try:
+        move_to_trash(roots, (torn,), run)
+    except (Skip, OSError) as error:
+        return outcome_of(n, action, Result.FAILED, f"it came back in part, and cannot be set aside: {error}")
+    return outcome_of(
+        n, action, Result.SKIPPED, "it came back in part and was set aside; restore it once more"
+    )
 
 
 def _in_trash(roots: RootFds, run: str, member: Member) -> bool:

@@ -1,9 +1,12 @@
 """Bringing sessions back from packs, many at a time: those of one frame together, so that it is decoded once.
 
-Each task of a worker is durable by one sync: its files are written, the file system is synced, and only then do they
-get their names.
+A few are made durable one by one. Of many, nothing is said before one sync for all; after a power cut in between, the
+next run finds them unsaid, and sees to those that are not whole.
 """
 
+import hashlib
+import os
+import stat
 from collections.abc import Generator, Iterator, Sequence
 from typing import NamedTuple
 
@@ -14,14 +17,16 @@ from maint.desk import Desk
 from maint.marking import set_marks
 from maint.planned import PlannedStore
 from maint.reaching import describe, open_roots
+from maint.settle import remove_unplaced
 from maint.unfiling import unfiled
 from maint.workers import Crew, Died
-from store import durable, manifest, names, unpacking
+from store import durable, manifest, names, opening, unnamed, unpacking
 from store.catalogue import Catalogue
 from store.change import Skip
 from store.durable import Poisoned
 from store.facts import Place
 from store.frames import Damaged, Span
+from store.manifest import Entry
 from store.marks import Why
 from store.packs import PackReader
 from store.roots import RootFds
@@ -29,6 +34,9 @@ from store.unpacking import Written
 
 _TASK_BYTES, _TASK_SESSIONS = 32 << 20, 2000
 _FEW = 8  # sessions that are synced one by one
+_TOGETHER = 20_000  # sessions that share one sync: each takes as long as writing what was not written yet
+
+_THERE = "it was there already"
 
 _decode = msgspec.json.Decoder(Action).decode
 
@@ -42,6 +50,16 @@ class _Outline(msgspec.Struct, frozen=True, gc=False):
 
 
 _decode_outline = msgspec.json.Decoder(_Outline).decode
+
+
+class _Mark(msgspec.Struct, frozen=True, gc=False):
+    """What a session is to be marked with in its pack once it is back."""
+
+    pack: str | None = None
+    mark: str | None = None
+
+
+_decode_mark = msgspec.json.Decoder(_Mark).decode
 
 
 class _Place(NamedTuple):
@@ -105,7 +123,14 @@ class Unpacker:
                         pack = _open(roots, source)
                     entry = manifest.checked_entry(each.line)
                     if unpacking.is_there(roots, entry):
+                        if _came_back(roots, entry):
+                            outcomes.append(outcome_of(each.n, _decode(each.action), Result.DONE, _THERE))
+                            continue
                         raise Skip("another file has its place now")  # noqa: TRY301  one way out for all reasons
+                    if not few and unnamed.bring_back(pack, entry, roots):
+                        outcomes.append(outcome_of(each.n, _decode(each.action), Result.DONE))
+                        continue
+                    remove_unplaced(roots, each.n, _decode(each.action), self._run)
                     ready.append((each, unpacking.write(pack, entry, roots, self._run, each.n, sync=few)))
                 except (Skip, Damaged, OSError) as error:
                     outcomes.append(_refused(each, error))
@@ -120,15 +145,18 @@ class Unpacker:
                 for _, files in ready:
                     unpacking.drop(roots, files)
                 return outcomes + [_refused(each, error) for each, _ in ready]
-        return outcomes + self._place_all(roots, ready)
+        return outcomes + self._place_all(roots, ready, sync=few)
 
     @staticmethod
-    def _place_all(roots: RootFds, ready: list[tuple[Wanted, list[Written]]]) -> list[Outcome]:
-        """Give files that are durable their names."""
+    def _place_all(roots: RootFds, ready: list[tuple[Wanted, list[Written]]], *, sync: bool) -> list[Outcome]:
+        """Give files that are durable their names, and with ``sync`` make these durable too."""
         outcomes: list[Outcome] = []
         for each, files in ready:
             try:
                 unpacking.settle(roots, files)
+                for file in files if sync else ():
+                    with opening.parent_of(roots[file.root], file.path) as (folder, _):
+                        durable.sync_folder(folder, file.path)
             except (Skip, OSError) as error:
                 outcomes.append(_refused(each, error))
             else:
@@ -149,12 +177,17 @@ def restored(desk: Desk, planned: PlannedStore, wanted: Sequence[tuple[int, int]
     unpacker = Unpacker(desk.place, desk.run)
     crew: Crew[Wanted, list[Outcome]] = Crew(desk.jobs if len(wanted) > 1 else 1, unpacker, desk.stop)
     tasks = _tasks(desk, planned, by_pack)
+    back = _Back(desk)
     try:
         for task, answer in crew.run(tasks):
-            outcomes = answer if not isinstance(answer, Died) else [_lost(each, answer) for each in task]
-            _mark(desk, outcomes, {each.n: each.action for each in task})
+            outcomes = (
+                answer if not isinstance(answer, Died) else [_lost(desk, each, answer) for each in task]
+            )
             desk.read(sum(outcome.bytes for outcome in outcomes))
-            yield outcomes
+            back.take(task, outcomes)
+            if len(back.outcomes) >= _TOGETHER:
+                yield back.settled()
+        yield back.settled()
     finally:
         tasks.close()
         unpacker.close()
@@ -196,15 +229,33 @@ def _open(roots: RootFds, source: Source) -> PackReader:
     return PackReader.open(roots[source.label], source.name, source.spans, source.digests, source.first)
 
 
-def _mark(desk: Desk, outcomes: list[Outcome], actions: dict[int, bytes]) -> None:
-    """Mark in their packs what was brought back for good, because its archiving was undone."""
-    told: dict[str, list[tuple[str, Why]]] = {}
-    for outcome in outcomes:
-        action = _decode(actions[outcome.n])
-        if outcome.result is Result.DONE and action.mark is not None and action.pack is not None:
-            told.setdefault(action.pack, []).append((action.session, Why(action.mark)))
-    for pack, sessions in told.items():
-        set_marks(desk, pack, sessions)
+class _Back:
+    """Sessions that are in their places: nothing is said of them before they are durable there."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._marks: dict[str, list[tuple[str, Why]]] = {}
+        self.outcomes: list[Outcome] = []
+
+    def take(self, task: list[Wanted], outcomes: list[Outcome]) -> None:
+        """Take in what became of a task, and what is to be marked in its pack because its archiving was undone."""
+        self.outcomes += outcomes
+        actions = {each.n: each.action for each in task}
+        for outcome in outcomes:
+            mark = _decode_mark(actions[outcome.n])
+            if outcome.result is Result.DONE and mark.mark is not None and mark.pack is not None:
+                self._marks.setdefault(mark.pack, []).append((outcome.session, Why(mark.mark)))
+
+    def settled(self) -> list[Outcome]:
+        """The outcomes so far, all of them durable, and marked in their packs; Poisoned if the disk did not take them."""
+        roots = self._desk.roots
+        few = len(self.outcomes) <= _FEW  # then each has seen to itself
+        for home in dict.fromkeys(roots.home(label) for label in roots.labels) if not few else ():
+            durable.sync_file_system(roots[home], home)
+        for pack, sessions in self._marks.items():
+            set_marks(self._desk, pack, sessions)
+        outcomes, self.outcomes, self._marks = self.outcomes, [], {}
+        return outcomes
 
 
 def _refused(each: Wanted, error: Skip | Damaged | OSError) -> Outcome:
@@ -218,5 +269,27 @@ def _refused(each: Wanted, error: Skip | Damaged | OSError) -> Outcome:
     return outcome_of(each.n, action, Result.FAILED, describe(error))
 
 
-def _lost(each: Wanted, died: Died) -> Outcome:
-    return outcome_of(each.n, _decode(each.action), Result.LOST, died.how)
+def _lost(desk: Desk, each: Wanted, died: Died) -> Outcome:
+    action = _decode(each.action)
+    remove_unplaced(desk.roots, each.n, action, desk.run)
+    return outcome_of(each.n, action, Result.LOST, died.how)
+
+
+def _came_back(roots: RootFds, entry: Entry) -> bool:
+    """Whether all of a session is in its place, byte for byte, as an attempt of a worker that died may leave it."""
+    for member in entry.members:
+        try:
+            with opening.parent_of(roots[member.root], member.path) as (folder, name):
+                fd = opening.open_session(folder, name)
+        except (KeyError, OSError):
+            return False
+        with open(fd, "rb") as file:
+            found = os.fstat(fd)
+            if not stat.S_ISREG(found.st_mode) or (found.st_size, found.st_mtime_ns) != (
+                member.size,
+                member.mtime_ns,
+            ):
+                return False
+            if hashlib.file_digest(file, "sha256").hexdigest() != member.sha256:
+                return False
+    return True

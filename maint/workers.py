@@ -67,9 +67,9 @@ class Crew(Generic[Item, Answer]):
     def run(self, tasks: Iterable[list[Item]]) -> Iterator[tuple[list[Item], Answer | Died]]:
         """Each task (or, where a worker died over it, each of its items) with its answer, in order."""
         if self._jobs <= 1:
-            for task in tasks:
-                if self._stop():
-                    return
+            waiting = iter(tasks)
+            # The question comes first: a task that was taken is a task that is done.
+            while not self._stop() and (task := next(waiting, None)) is not None:
                 answer = attempt(self._work, task)
                 if not isinstance(answer, Died) or len(task) == 1:
                     yield task, answer

@@ -100,6 +100,10 @@ class PackWriter:
         """Leave nothing of it, unless it was sealed."""
         if self.fd >= 0:
             durable.remove_exactly(self._folder, self._new, self.fd)
+            if os.fstat(self.fd).st_nlink == 0:
+                # Workers that were forked meanwhile have it open, too, and its room is wanted at once.
+                with contextlib.suppress(OSError):
+                    os.ftruncate(self.fd, 0)
             self.close()
 
     def close(self) -> None:
@@ -167,9 +171,28 @@ class PackReader:
 
     def check(self, entry: Entry) -> None:
         """Read a session, and raise `Damaged` if anything of it is not what was packed."""
-        for _, content in self.members(entry):
-            for _ in content:
-                pass
+        if not self._is_sound_in_one(entry):
+            for _, content in self.members(entry):
+                for _ in content:
+                    pass
+
+    def _is_sound_in_one(self, entry: Entry) -> bool:
+        """Whether a session lies in one frame, as it was packed; the usual case, told in a third of the time."""
+        data = memoryview(self.frame(entry.frame))
+        at = entry.at
+        for member in entry.members:
+            header = member.header(self.first)
+            start = at + len(header)
+            end = start + member.size
+            if (
+                member.link is not None
+                or end > len(data)
+                or data[at:start] != header
+                or hashlib.sha256(data[start:end]).hexdigest() != member.sha256
+            ):
+                return False
+            at = start + tarring.padded(member.size)
+        return True
 
     def close(self) -> None:
         os.close(self.fd)

@@ -28,6 +28,8 @@ _MOST_ID = 0o7777777
 _MOST_SIZE = 0o77777777777
 _MOST_TIME = 0o77777777777
 _BILLION = 1_000_000_000
+_USUAL_RECORD = 30  # a time from 2001 to 2286
+_USUAL_PADDING = bytes(BLOCK - _USUAL_RECORD)
 
 
 def header(
@@ -35,8 +37,26 @@ def header(
 ) -> bytes:
     """The header of a member: a regular file of ``size`` bytes, or with ``link`` a symbolic link to there."""
     raw = name.encode("utf-8", "surrogateescape")
-    records = b""
     seconds, fraction = divmod(mtime_ns, _BILLION)
+    if (
+        fraction
+        and _BILLION <= seconds < 10 * _BILLION
+        and len(raw) <= _MOST_NAME
+        and raw.isascii()
+        and link is None
+        and size <= _MOST_SIZE
+        and uid <= _MOST_ID
+        and gid <= _MOST_ID
+    ):
+        # Nearly every header there is, made in half the time.
+        return b"%b30 mtime=%d.%09d\n%b%b" % (
+            _pax_block(_USUAL_RECORD),
+            seconds,
+            fraction,
+            _USUAL_PADDING,
+            _block(raw, mode & 0o7777, uid, gid, size, seconds, REGULAR, b""),
+        )
+    records = b""
     if fraction or not 0 <= seconds <= _MOST_TIME:
         records += _record(b"mtime", _decimal(mtime_ns))
         seconds = min(max(seconds, 0), _MOST_TIME)

@@ -45,7 +45,7 @@ def write(
     done: list[Written] = []
     try:
         for part, (member, content) in enumerate(pack.members(entry)):
-            home = _home(roots, member.root)
+            home = home_of(roots, member.root)
             tmp = names.tmp_path(run, n, part)
             above, _, name = tmp.rpartition("/")
             folder = roots.folder(home, above)
@@ -151,7 +151,8 @@ def _copy_one(
             os.close(folder)
 
 
-def _home(roots: RootFds, root: str) -> str:
+def home_of(roots: RootFds, root: str) -> str:
+    """The root whose folder of ours takes files on their way to this one; Skip if there is no such root."""
     if root not in roots.labels or names.is_archive_root(root):
         raise Skip(f"the root {names.printable(root)} of the store is not there")
     return roots.home(root)
@@ -174,7 +175,7 @@ def _write_one(
     try:
         for data in content:
             durable.write_all(fd, data)
-        _dress(fd, member)
+        dress(fd, member)
         if sync:
             durable.sync_file(fd, name)
     except BaseException:
@@ -184,7 +185,7 @@ def _write_one(
         os.close(fd)
 
 
-def _dress(fd: int, member: PackedMember) -> None:
+def dress(fd: int, member: PackedMember) -> None:
     """Give a file its owner where that is permitted, its mode and its times."""
     if os.geteuid() == 0 and (member.uid, member.gid) != (0, 0):
         with contextlib.suppress(PermissionError):

@@ -79,6 +79,7 @@ class World:
 
     def __init__(self, folder: Path, now: float | None = None) -> None:
         self.now = float(int(time.time())) if now is None else now
+        self.is_present = now is None
         self.folder = folder
         self.sessions = folder / "data/rec/sessions"
         self.state = folder / "state/rec"
@@ -161,7 +162,7 @@ class World:
 
     def sweep(self, **more: Any) -> Run:
         given: dict[str, Any] = {
-            "now": self.now,
+            "now": max(self.now, time.time()) if self.is_present else self.now,
             "jobs": 1,
             "expire": True,
             "wait": 0.0,

@@ -26,6 +26,7 @@ from archive_world import (
 from maint_world import World, ids
 
 from maint.actions import Verb
+from maint.planned import Plan
 from maint.run import Listener
 from store.layouts.rec.specimens import session_id
 
@@ -88,7 +89,11 @@ def test_live_young_protected_and_corrupt_sessions_stay(world: World) -> None:
 
 def test_session_that_grows_after_planning_stays_and_has_no_copy(world: World) -> None:
     first, _ = world.add_many("complete", (1, 2), OLD)
-    run = world.sweep(listener=Listener(planned=lambda _: append(first)))
+
+    def write(_: Plan) -> None:
+        append(first)
+
+    run = world.sweep(listener=Listener(planned=write))
     assert (run.summary.done, run.summary.skipped) == ({Verb.ARCHIVE: 1}, 1)
     assert list(archived(world)) == [file_name(2)]
     assert list(in_store(world)) == [file_name(1)]

@@ -207,3 +207,19 @@ def test_session_is_shown_from_its_pack_as_it_was(
     assert answer.out.encode() == before[f"data/rec/sessions/{file_name(1)}"][2]
     answer = world.maint("show", "one")
     assert (answer.code, f"make {session_id(1)}" in answer.out, in_store(world)) == (0, True, {})
+
+
+def test_undo_that_was_killed_before_it_marked_the_copies_is_brought_to_its_end(
+    world: World, before: dict[str, tuple[int, int, bytes]]
+) -> None:
+    run = world.journals()[-1]
+    assert world.maint("undo", run).code == 0
+    assert (world.snapshot(), listed(world)) == (before, [])
+    undo = world.ours / f"journal/{world.journals()[-1]}.ndjson"
+    lines = undo.read_bytes().splitlines(keepends=True)
+    undo.write_bytes(b"".join(lines[: next(n for n, line in enumerate(lines) if b'"begin"' in line) + 1]))
+    for path in (world.ours / "archive").glob("*.marks"):
+        path.unlink()
+    assert len(listed(world)) == 3
+    assert world.maint("sweep").code == 0
+    assert (world.snapshot(), listed(world)) == (before, [])

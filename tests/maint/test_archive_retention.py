@@ -209,6 +209,17 @@ def test_trashed_pack_ends_after_the_grace_period(marked: World) -> None:
     assert (trashed_packs(marked), sorted(listed(marked))) == ([], ids(1, 2, 3))
 
 
+def test_marks_of_the_same_night_stay_in_the_trash_with_their_pack(marked: World) -> None:
+    marked.ahead += DAY
+    swept(marked)
+    (kept,) = trashed_packs(marked)
+    for path in kept.parent.iterdir():
+        marked.age(path, -(marked.ahead + 60) / DAY)  # as if the run had taken a minute
+    answer = swept(marked)
+    assert (answer.code, answer.err, trashed_packs(marked)) == (0, "", [kept])
+    assert len(list(kept.parent.iterdir())) == 2
+
+
 def test_pack_in_which_nothing_counts_goes_to_the_trash(world: World) -> None:
     (old,) = packs(world)
     expiring(world, "older_than: 35d")

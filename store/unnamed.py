@@ -1,0 +1,83 @@
+"""Files without a name until they are whole: how many sessions come back at once.
+
+What is guarded: as in `store.unpacking`, no name ever stands for anything but a whole file, and nothing is written
+over.
+A file is made in the folder where it belongs but under no name (``O_TMPFILE``), compared with its digest while it is
+written, and gets its name by a link, which replaces nothing; whoever is killed before that leaves nothing at all.
+Two processes that make files in one folder get into each other's way in ext4, by a factor of ten, and so does not
+who makes them without names.
+
+Not durable on return: whoever asked syncs the file system, and says that they are back only then.
+"""
+
+import contextlib
+import errno
+import os
+
+from store import durable, looking, names, unpacking
+from store.looking import Skip
+from store.manifest import Entry
+from store.packs import PackReader
+from store.roots import RootFds, make_folders
+
+_MOST_FILES = 64
+_FLAGS = getattr(os, "O_TMPFILE", 0) | os.O_WRONLY | os.O_CLOEXEC
+_NOT_HERE = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL})
+
+
+def bring_back(pack: PackReader, entry: Entry, roots: RootFds) -> bool:
+    """Bring back the files of a session, all or none; ``False`` if that cannot be done so, and nothing was done.
+
+    Raises Skip if something has one of their places, `store.frames.Damaged` if one is not what was packed.
+    """
+    if not _FLAGS & getattr(os, "O_TMPFILE", 0) or len(entry.members) > _MOST_FILES:
+        return False
+    if any(member.link is not None for member in entry.members):
+        return False
+    made: list[tuple[int, int, str]] = []
+    named: list[tuple[int, int, str]] = []
+    folders: list[int] = []
+    try:
+        for member, content in pack.members(entry):
+            home = unpacking.home_of(roots, member.root)
+            above, _, name = member.path.rpartition("/")
+            folder = roots[member.root]
+            if above:
+                folder = make_folders(folder, above)
+                folders.append(folder)
+            try:
+                fd = os.open(".", _FLAGS, 0o600, dir_fd=roots.folder(home, names.TMP))
+            except OSError as error:
+                if error.errno in _NOT_HERE:
+                    return False
+                raise
+            made.append((fd, folder, name))
+            for data in content:
+                durable.write_all(fd, data)
+            unpacking.dress(fd, member)
+        for each in made:
+            _name(*each)
+            named.append(each)
+    except BaseException:
+        for fd, folder, name in named:
+            with contextlib.suppress(OSError):
+                if looking.is_file(looking.stat_at(folder, name), fd):
+                    os.unlink(name, dir_fd=folder)
+        raise
+    else:
+        return True
+    finally:
+        for fd, _, _ in made:
+            os.close(fd)
+        for folder in folders:
+            os.close(folder)
+
+
+def _name(fd: int, folder: int, name: str) -> None:
+    try:
+        # The descriptor of a source folder makes Python use linkat, which alone follows this link.
+        os.link(f"/proc/self/fd/{fd}", name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=True)
+    except FileExistsError:
+        raise Skip("another file has its place now") from None
+    except FileNotFoundError:
+        raise OSError(errno.ENOSYS, "this system gives no name to a file by its descriptor", name) from None

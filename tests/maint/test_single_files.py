@@ -259,7 +259,7 @@ def test_killed_at_any_call_nothing_is_lost_and_the_next_sweep_finishes(verb: st
             wrong.append((call, number, lost, after, again.summary["done"], left))
         shutil.rmtree(world.folder)
     assert wrong == []
-    assert len(points) > 20
+    assert len(points) >= 20
 
 
 def changed(folder: Path) -> World:
@@ -297,7 +297,7 @@ def test_killed_at_any_call_a_renewal_keeps_the_older_file_and_the_session(tmp_p
             wrong.append((call, number, kept, whole, after, again.summary["done"], world.waiting("tmp")))
         shutil.rmtree(world.folder)
     assert wrong == []
-    assert len(points) > 20
+    assert len(points) >= 20
 
 
 def read_back(world: World) -> dict[str, bytes]:

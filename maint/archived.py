@@ -10,7 +10,8 @@ from maint.actions import Action, Verb
 from maint.finding import Ambiguous, candidates
 from maint.reaching import open_roots
 from store import archives, edges, manifest, unpacking
-from store.catalogue import Archived, Catalogue
+from store.archived import Archived
+from store.catalogue import Catalogue
 from store.facts import Fingerprint, Member, Place
 from store.layout import known_layouts
 from store.names import printable

@@ -19,25 +19,23 @@ from itertools import chain
 import msgspec
 
 from maint.actions import Action, Outcome, Packing, Result, outcome_of
-from maint.checking import checks
 from maint.desk import Desk
 from maint.filing import filed
 from maint.filling import Beside, Chosen, Draft, Filler
 from maint.journal import SealedLine
-from maint.loading import Check, Done, Index, Job, Leave, Left, Loader, Older
+from maint.loading import Done, Index, Job, Leave, Left, Loader, Older
 from maint.planned import PlannedStore
 from maint.reaching import describe
-from maint.version import VERSION
+from maint.sealing import head_of, require_read_back
 from maint.workers import Crew, Died
-from store import archives, looking, manifest, marks, names, packs, tarring
-from store.catalogue import Archived
+from store import archives, looking, marks, names, tarring
+from store.archived import Archived
 from store.change import remove_empty_folders
 from store.durable import Poisoned
 from store.facts import Place
-from store.frames import Damaged
 from store.manifest import Head
 from store.marks import Mark, Why
-from store.packs import PackWriter, Verdict
+from store.packs import PackWriter
 
 MOST_SESSIONS = 20_000
 """Sessions that a pack holds at most, so that its manifest stays a matter of megabytes."""
@@ -252,53 +250,6 @@ class _Archiver:
 
     def _head(self, draft: Draft) -> Head:
         return head_of(self._desk, self._place, draft.writer, len(draft.lines), self._how.level)
-
-
-def require_read_back(desk: Desk, crew: Crew[Job, Done], label: str, draft: Draft) -> bool:
-    """Compare every digest of a finished pack with what is on the disk; `Poisoned` if one of them differs.
-
-    ``False`` if somebody said stop before all of it was read.
-    """
-    writer = draft.writer
-    try:
-        with packs.open_pack(desk.roots[label], writer.name, sealed=False) as pack:
-            packs.require_sound(pack, writer, draft.lines)
-            tasks = checks(label, names.unsealed_name(writer.name), pack, draft.lines, ours=True)
-            checked = 0
-            for (job,), answer in crew.run(tasks):
-                assert isinstance(job, Check)
-                if isinstance(answer, Died):
-                    raise Poisoned(errno.EIO, f"reading it back failed: {answer.how}", writer.name)
-                assert isinstance(answer, Verdict)
-                if answer.damaged:
-                    raise Poisoned(errno.EIO, f"read back: {answer.damaged[0][1]}", writer.name)
-                checked += len(job.lines)
-    except Damaged as reason:
-        raise Poisoned(errno.EIO, f"read back: {reason}", writer.name) from None
-    return checked == len(draft.lines)
-
-
-def head_of(
-    desk: Desk, place: Place, writer: PackWriter, sessions: int, level: int, replaces: str | None = None
-) -> Head:
-    """The first line of the manifest of a pack that is written now."""
-    frames = [(s.packed, s.size, d) for s, d in zip(writer.spans, writer.digests, strict=True)]
-    return Head(
-        format=manifest.FORMAT,
-        pack=writer.name,
-        run=desk.run,
-        at=desk.at,
-        store=place.name,
-        kind=place.kind,
-        roots=tuple(label for label in place.roots if not names.is_archive_root(label)),
-        path=place.path,
-        policy_sha256=desk.policy_sha256,
-        level=level,
-        maint=VERSION,
-        sessions=sessions,
-        frames=manifest.frames_of(frames),
-        replaces=replaces,
-    )
 
 
 def _in_order(

@@ -11,7 +11,6 @@ from contextlib import suppress
 import msgspec
 
 from maint.actions import Action, Outcome, Result, outcome_of
-from maint.archiving import head_of, require_read_back
 from maint.desk import Desk
 from maint.filling import Draft
 from maint.journal import SealedLine
@@ -19,6 +18,7 @@ from maint.loading import Done, Job, Loader
 from maint.marking import as_marked_now, set_marks
 from maint.planned import PlannedStore
 from maint.reaching import describe
+from maint.sealing import head_of, require_read_back
 from maint.workers import Crew
 from store import change, looking, marks, names, opening, packs, repacking
 from store.change import Skip

@@ -18,7 +18,7 @@ from maint.run import Listener
 from maint.verdicts import Act, Compare, Kept, Verdict, Wait
 from maint.workers import default_jobs
 from policies import Policy
-from store.catalogue import Archived
+from store.archived import Archived
 from store.facts import Place, Session
 
 

@@ -21,7 +21,7 @@ from maint.reaching import open_roots
 from maint.run import Listener, Run
 from maint.workers import default_jobs
 from store import change
-from store.catalogue import Archived
+from store.archived import Archived
 from store.facts import Place
 from store.names import printable
 from store.trash import Trashed

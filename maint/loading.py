@@ -13,7 +13,8 @@ import msgspec
 from maint.actions import Action, Outcome, Result, outcome_of
 from maint.reaching import describe, open_roots
 from store import change, manifest, packing, packs, single, tarring
-from store.catalogue import Archived, Catalogue
+from store.archived import Archived
+from store.catalogue import Catalogue
 from store.change import Skip, Stranded
 from store.durable import Poisoned
 from store.facts import Member, Place

@@ -15,7 +15,7 @@ from maint.journal import timestamp
 from maint.planned import Plan, PlannedStore
 from maint.run import Run
 from maint.verdicts import Verdict
-from store.catalogue import Archived
+from store.archived import Archived
 from store.facts import Place, Session
 from store.trash import Trashed
 

@@ -20,7 +20,8 @@ from maint.survey import Draft, write_draft
 from maint.verdicts import Act, Compare, Verdict
 from policies import Policy
 from store import archives, names, opening
-from store.catalogue import Archived, Catalogue, PackFacts
+from store.archived import Archived, PackFacts
+from store.catalogue import Catalogue
 from store.facts import Member, Place, Problem, Session, State
 from store.marks import Why
 from store.roots import RootFds

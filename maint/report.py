@@ -18,7 +18,7 @@ from maint.planned import Plan, PlannedStore
 from maint.run import SPEAK_AFTER, Busy, Run, Summary
 from maint.tally import Tally
 from maint.verdicts import Act, Compare, Kept, No, Verdict, Wait
-from store.catalogue import Archived
+from store.archived import Archived
 from store.facts import Place, Problem, Session
 from store.names import printable
 from store.trash import Trashed

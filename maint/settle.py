@@ -6,7 +6,6 @@ brought to an end: a session of which only some files were moved gets them back,
 backup is finished.
 """
 
-import os
 from collections import Counter
 from contextlib import suppress
 
@@ -16,12 +15,18 @@ from maint import journal
 from maint.actions import TO_TRASH, Action, Outcome, Result, Verb, outcome_of
 from maint.execute import Hands
 from maint.journal import BeginLine, EndLine, Journal
-from maint.marking import as_marked_now, mark_brought_back
-from store import archives, durable, looking, marks, names, opening, packs, trash
-from store.change import Skip, carry_over, move_to_trash, put_back
-from store.facts import Member, Place, Problem
-from store.frames import Damaged
-from store.manifest import Entry
+from maint.settling_packs import (
+    Sealed,
+    in_trash,
+    remove_unplaced,
+    remove_unsealed,
+    settle_archived,
+    settle_compacted,
+    settle_packed,
+)
+from store import durable, looking, names, opening, trash
+from store.change import Skip, carry_over, put_back
+from store.facts import Place, Problem
 from store.roots import RootFds
 from store.trash import Trashed
 
@@ -38,7 +43,7 @@ def settle(roots: RootFds, place: Place, run: str) -> tuple[list[Outcome], list[
     for earlier in journal.runs(roots):
         if earlier != run and not journal.has_ended(roots, earlier):
             outcomes += _finish(roots, place, earlier, run)
-            _remove_unsealed(roots, earlier)
+            remove_unsealed(roots, earlier)
     late, problems = _see_to_late_writers(roots, place)
     return outcomes + late, problems
 
@@ -97,7 +102,7 @@ def _finish(roots: RootFds, place: Place, earlier: str, run: str) -> list[Outcom
 
 
 def _settle_one(
-    roots: RootFds, hands: Hands, sealed: "Sealed", n: int, action: Action, run: str
+    roots: RootFds, hands: Hands, sealed: Sealed, n: int, action: Action, run: str
 ) -> Outcome | None:
     """What became of an action whose outcome was never written down; ``None`` if it was not begun."""
     if action.packing is not None and action.packing.form == "file":
@@ -105,14 +110,14 @@ def _settle_one(
 
         return settled(roots, run, n, action)
     if action.verb is Verb.ARCHIVE:
-        return _settle_archived(roots, sealed, n, action, run)
+        return settle_archived(roots, sealed, n, action, run)
     if action.verb is Verb.COMPACT:
-        return _settle_compacted(roots, sealed, n, action, run)
+        return settle_compacted(roots, sealed, n, action, run)
     if action.pack is not None:
         remove_unplaced(roots, n, action, run)
-        return _settle_packed(roots, n, action, run)
+        return settle_packed(roots, n, action, run)
     if action.verb in TO_TRASH:
-        moved = [member for member in action.members if _in_trash(roots, run, member)]
+        moved = [member for member in action.members if in_trash(roots, run, member)]
         if len(moved) == len(action.members):
             return outcome_of(n, action, Result.DONE, "found done after its run was killed")
         for member in moved:
@@ -125,143 +130,6 @@ def _settle_one(
     return None
 
 
-class Sealed:
-    """The packs that a killed run had sealed, read when they are first asked for."""
-
-    def __init__(self, roots: RootFds, run: str) -> None:
-        self._roots = roots
-        self._run = run
-        self._found: tuple[dict[str, tuple[str, Entry]], dict[str, str]] | None = None
-
-    def holds(self, session: str) -> tuple[str, Entry] | None:
-        """The pack of that run which holds the session, and its entry there."""
-        return self._read()[0].get(session)
-
-    def replacement(self, pack: str) -> str | None:
-        """The pack of that run which was made from another one."""
-        return self._read()[1].get(pack)
-
-    def _read(self) -> tuple[dict[str, tuple[str, Entry]], dict[str, str]]:
-        if self._found is None:
-            self._found = {}, {}
-            for label in archives.labels(self._roots):
-                for name in sorted(os.listdir(self._roots[label])):
-                    if (names.parse_pack_name(name) or ("", 0))[0] == self._run:
-                        self._take(label, name)
-        return self._found
-
-    def _take(self, label: str, name: str) -> None:
-        assert self._found is not None
-        with suppress(Damaged, OSError), packs.open_pack(self._roots[label], name) as pack:
-            if pack.head.replaces is not None:
-                self._found[1][pack.head.replaces] = name
-            self._found[0].update({entry.id: (name, entry) for entry in pack.entries()})
-
-
-def _remove_unsealed(roots: RootFds, run: str) -> None:
-    """Remove the pack that a killed run was writing: nobody else can be at it while the store is held."""
-    for label in archives.labels(roots):
-        for name in os.listdir(roots[label]):
-            if (names.parse_unsealed_name(name) or ("", 0))[0] == run:
-                with suppress(FileNotFoundError):
-                    os.unlink(name, dir_fd=roots[label])
-
-
-def _settle_archived(roots: RootFds, sealed: Sealed, n: int, action: Action, run: str) -> Outcome | None:
-    """A session that was to be archived: gone into a pack, moved aside, or still in its place."""
-    held = sealed.holds(action.session)
-    moved = [member for member in action.members if _in_trash(roots, run, member)]
-    if held is not None and _is_of(held[1], action):
-        gone = all(
-            looking.stat_below(roots[member.root], member.path) is None
-            for member in action.members
-            if member not in moved
-        )
-        if gone:
-            # What was moved aside waits in the trash like everything else, which costs nothing but patience.
-            return outcome_of(n, action, Result.DONE, "found done after its run was killed", pack=held[0])
-    for member in moved:
-        try:
-            put_back(roots, run, member.root, member.path)
-        except (Skip, OSError) as error:
-            return outcome_of(n, action, Result.FAILED, f"{member.path} could not be put back: {error}")
-    return None
-
-
-def _is_of(entry: Entry, action: Action) -> bool:
-    """Whether an entry is of the very files that the action is about."""
-    there = {(member.root, member.path, member.size, member.mtime_ns) for member in entry.members}
-    wanted = {
-        (member.root, member.path, member.fingerprint.size, member.fingerprint.mtime_ns)
-        for member in action.members
-    }
-    return there == wanted
-
-
-def _settle_compacted(roots: RootFds, sealed: Sealed, n: int, action: Action, run: str) -> Outcome | None:
-    """A pack that was to be rewritten: if the new one was sealed, the old one goes; else it stays."""
-    new = sealed.replacement(action.pack or "")
-    moved = [member for member in action.members if _in_trash(roots, run, member)]
-    if len(moved) == len(action.members):
-        return outcome_of(n, action, Result.DONE, "found done after its run was killed", pack=new)
-    try:
-        if new is not None:
-            move_to_trash(roots, as_marked_now(roots, action.members), run)
-            return outcome_of(n, action, Result.DONE, "brought to its end after its run was killed", pack=new)
-        for member in moved:
-            put_back(roots, run, member.root, member.path)
-    except (Skip, OSError) as error:
-        return outcome_of(n, action, Result.FAILED, str(error))
-    return None
-
-
-def remove_unplaced(roots: RootFds, n: int, action: Action, run: str) -> None:
-    """Remove what was written of a session that was to come back and had not got its name yet."""
-    for part, member in enumerate(action.members):
-        with suppress(KeyError, OSError):
-            home = roots[roots.home(member.root)]
-            with opening.parent_of(home, names.tmp_path(run, n, part)) as (folder, name):
-                os.unlink(name, dir_fd=folder)
-
-
-def _settle_packed(roots: RootFds, n: int, action: Action, run: str) -> Outcome | None:
-    """What was to be marked in a pack, or to come back from one."""
-    done = outcome_of(n, action, Result.DONE, "found done after its run was killed")
-    if action.members:
-        for member in action.members:
-            found = looking.stat_below(roots[member.root], member.path)
-            if found is None or found.st_mtime_ns != member.fingerprint.mtime_ns:
-                return None
-            if found.st_size != member.fingerprint.size:
-                return _set_torn_aside(roots, n, action, member, found, run)
-        mark_brought_back(roots, action, run)
-        return done
-    for label in archives.labels(roots):
-        mark = marks.read(roots[label], action.pack or "").get(action.session)
-        if mark is not None and mark.why == action.mark:
-            return done
-    return None
-
-
-def _set_torn_aside(
-    roots: RootFds, n: int, action: Action, member: Member, found: os.stat_result, run: str
-) -> Outcome:
-    """A file that came back and is not whole, as a power cut leaves it: its pack still has all of it."""
-    torn = msgspec.structs.replace(member, fingerprint=opening.fingerprint(found))
-    try:
-        move_to_trash(roots, (torn,), run)
-    except (Skip, OSError) as error:
-        return outcome_of(n, action, Result.FAILED, f"it came back in part, and cannot be set aside: {error}")
-    return outcome_of(
-        n, action, Result.SKIPPED, "it came back in part and was set aside; restore it once more"
-    )
-
-
-def _in_trash(roots: RootFds, run: str, member: Member) -> bool:
-    path = names.trash_path(run, member.root, member.path)
-    return _lies_at(roots, member.root, path, member)
-
-
 def _has_begun(roots: RootFds, run: str, n: int, action: Action) -> bool:
     """Whether a rewrite has left anything: its temporary file, or a backup."""
     (member,) = action.members
@@ -269,27 +137,11 @@ def _has_begun(roots: RootFds, run: str, n: int, action: Action) -> bool:
     for path in (names.tmp_path(run, n), names.backup_path(run, member.root, member.path)):
         try:
             with opening.parent_of(home, path) as (folder, name):
-                if _look(folder, name) is not None:
+                if looking.stat_at(folder, name) is not None:
                     return True
         except FileNotFoundError:
             continue
     return False
-
-
-def _lies_at(roots: RootFds, root: str, path: str, member: Member) -> bool:
-    try:
-        with opening.parent_of(roots[roots.home(root)], path) as (folder, name):
-            found = _look(folder, name)
-    except FileNotFoundError:
-        return False
-    return found is not None and opening.fingerprint(found).same_file(member.fingerprint)
-
-
-def _look(folder: int, name: str) -> os.stat_result | None:
-    try:
-        return os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
 
 
 def _see_to_late_writers(roots: RootFds, place: Place) -> tuple[list[Outcome], list[Problem]]:

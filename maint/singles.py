@@ -6,7 +6,7 @@ No index is kept of them: the folders of the store are listed, and the end of ea
 from collections.abc import Iterator
 
 from store import single
-from store.catalogue import Archived
+from store.archived import Archived
 from store.facts import Place
 from store.layout import known_layouts
 from store.roots import RootFds

@@ -17,7 +17,7 @@ from maint.desk import Desk
 from maint.marking import set_marks
 from maint.planned import PlannedStore
 from maint.reaching import describe, open_roots
-from maint.settle import remove_unplaced
+from maint.settling_packs import remove_unplaced
 from maint.unfiling import unfiled
 from maint.workers import Crew, Died
 from store import durable, manifest, names, opening, unnamed, unpacking

@@ -19,8 +19,9 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from store import catalogue_file, manifest, names, single
+from store.archived import Archived, PackFacts
 from store.catalogue_file import sum_of
-from store.facts import Place, Session
+from store.facts import Place
 from store.frames import Damaged, Span
 from store.manifest import Entry
 from store.packs import PackReader
@@ -40,78 +41,6 @@ _decode_frames = msgspec.json.Decoder(tuple[tuple[int, int, str], ...]).decode
 
 _MANY = 100
 """Sessions of a pack from which on all of it is looked through, instead of asking for each."""
-
-
-class Archived(msgspec.Struct, frozen=True):
-    """A session in a pack: the root and the name of the pack, its line, and why it does not count, if so.
-
-    Of one that is a file by itself (`store.single`), ``pack`` is the path of that, and ``made_by`` its run.
-    """
-
-    label: str
-    pack: str
-    entry: Entry
-    dead: str | None = None
-    made_by: str | None = None
-
-    @property
-    def run(self) -> str:
-        """The run that archived it."""
-        if self.made_by is not None:
-            return self.made_by
-        found = names.parse_pack_name(self.pack)
-        assert found is not None
-        return found[0]
-
-    @property
-    def ended(self) -> float:
-        """When the session ended by its own records, as `store.facts.Session.ended` has it."""
-        told = self.entry.account
-        if told.ended_at is not None:
-            return told.ended_at
-        return told.last_record_at if told.last_record_at is not None else self.entry.last_changed
-
-    def session(self, store: str, kind: str) -> Session:
-        """Its facts as they were when it was archived; its bytes are those that it takes of its pack."""
-        entry, told = self.entry, self.entry.account
-        return Session(
-            store=store,
-            kind=kind,
-            id=entry.id,
-            state=told.state,
-            evidence=f"archived in {self.pack}",
-            members=(),
-            bytes=entry.packed,
-            last_changed=entry.last_changed,
-            name=told.name,
-            started_at=told.started_at,
-            ended_at=told.ended_at,
-            last_record_at=told.last_record_at,
-            has_footer=told.ended_at is not None,
-            records=told.records,
-            empty=told.empty,
-            project=told.project,
-            tags=told.tags,
-            archived=True,
-        )
-
-
-class PackFacts(msgspec.Struct, frozen=True):
-    """One pack: where it lies, its bytes, its sessions and those that count no more, and what is wrong with it."""
-
-    label: str
-    name: str
-    size: int
-    sessions: int
-    dead: int
-    packed: int
-    dead_packed: int
-    problem: str | None
-
-    @property
-    def dead_share(self) -> float:
-        """How much of what its sessions take is taken by those that count no more."""
-        return self.dead_packed / self.packed if self.packed else 0.0
 
 
 class Catalogue:

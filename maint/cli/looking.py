@@ -11,7 +11,7 @@ from maint.cli.ending import UNREADABLE, fail, out
 from maint.cli.options import options, or_fail
 from maint.cli.stores import stores_of
 from maint.reaching import describe
-from store.catalogue import Archived
+from store.archived import Archived
 from store.facts import Place, Session
 from store.frames import Damaged
 from store.names import printable

@@ -11,7 +11,8 @@ import pytest
 from pack_world import NEXT, PACK, RUN, entry, forged, head, numbered, open_fds, pack, session
 
 from store import archives, catalogue_file, manifest, marks, names
-from store.catalogue import Archived, Catalogue
+from store.archived import Archived
+from store.catalogue import Catalogue
 from store.facts import Account, Place, State
 from store.marks import Mark, Why
 from store.packs import open_pack

@@ -1,0 +1,63 @@
+"""What every new pack goes through before it gets its name: its first line, and being read back."""
+
+import errno
+
+from maint.checking import checks
+from maint.desk import Desk
+from maint.filling import Draft
+from maint.loading import Check, Done, Job
+from maint.version import VERSION
+from maint.workers import Crew, Died
+from store import manifest, names, packs
+from store.durable import Poisoned
+from store.facts import Place
+from store.frames import Damaged
+from store.manifest import Head
+from store.packs import PackWriter, Verdict
+
+
+def require_read_back(desk: Desk, crew: Crew[Job, Done], label: str, draft: Draft) -> bool:
+    """Compare every digest of a finished pack with what is on the disk; `Poisoned` if one of them differs.
+
+    ``False`` if somebody said stop before all of it was read.
+    """
+    writer = draft.writer
+    try:
+        with packs.open_pack(desk.roots[label], writer.name, sealed=False) as pack:
+            packs.require_sound(pack, writer, draft.lines)
+            tasks = checks(label, names.unsealed_name(writer.name), pack, draft.lines, ours=True)
+            checked = 0
+            for (job,), answer in crew.run(tasks):
+                assert isinstance(job, Check)
+                if isinstance(answer, Died):
+                    raise Poisoned(errno.EIO, f"reading it back failed: {answer.how}", writer.name)
+                assert isinstance(answer, Verdict)
+                if answer.damaged:
+                    raise Poisoned(errno.EIO, f"read back: {answer.damaged[0][1]}", writer.name)
+                checked += len(job.lines)
+    except Damaged as reason:
+        raise Poisoned(errno.EIO, f"read back: {reason}", writer.name) from None
+    return checked == len(draft.lines)
+
+
+def head_of(
+    desk: Desk, place: Place, writer: PackWriter, sessions: int, level: int, replaces: str | None = None
+) -> Head:
+    """The first line of the manifest of a pack that is written now."""
+    frames = [(s.packed, s.size, d) for s, d in zip(writer.spans, writer.digests, strict=True)]
+    return Head(
+        format=manifest.FORMAT,
+        pack=writer.name,
+        run=desk.run,
+        at=desk.at,
+        store=place.name,
+        kind=place.kind,
+        roots=tuple(label for label in place.roots if not names.is_archive_root(label)),
+        path=place.path,
+        policy_sha256=desk.policy_sha256,
+        level=level,
+        maint=VERSION,
+        sessions=sessions,
+        frames=manifest.frames_of(frames),
+        replaces=replaces,
+    )

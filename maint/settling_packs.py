@@ -1,0 +1,158 @@
+"""What a killed run has left half done about packs: archived, rewritten, marked or brought back.
+
+What is guarded: a session whose original is gone lies in a sealed pack that was opened to see it, or it gets its
+original back.
+"""
+
+import os
+from contextlib import suppress
+
+import msgspec
+
+from maint.actions import Action, Outcome, Result, outcome_of
+from maint.marking import as_marked_now, mark_brought_back
+from store import archives, looking, marks, names, opening, packs
+from store.change import Skip, move_to_trash, put_back
+from store.facts import Member
+from store.frames import Damaged
+from store.manifest import Entry
+from store.roots import RootFds
+
+
+class Sealed:
+    """The packs that a killed run had sealed, read when they are first asked for."""
+
+    def __init__(self, roots: RootFds, run: str) -> None:
+        self._roots = roots
+        self._run = run
+        self._found: tuple[dict[str, tuple[str, Entry]], dict[str, str]] | None = None
+
+    def holds(self, session: str) -> tuple[str, Entry] | None:
+        """The pack of that run which holds the session, and its entry there."""
+        return self._read()[0].get(session)
+
+    def replacement(self, pack: str) -> str | None:
+        """The pack of that run which was made from another one."""
+        return self._read()[1].get(pack)
+
+    def _read(self) -> tuple[dict[str, tuple[str, Entry]], dict[str, str]]:
+        if self._found is None:
+            self._found = {}, {}
+            for label in archives.labels(self._roots):
+                for name in sorted(os.listdir(self._roots[label])):
+                    if (names.parse_pack_name(name) or ("", 0))[0] == self._run:
+                        self._take(label, name)
+        return self._found
+
+    def _take(self, label: str, name: str) -> None:
+        assert self._found is not None
+        with suppress(Damaged, OSError), packs.open_pack(self._roots[label], name) as pack:
+            if pack.head.replaces is not None:
+                self._found[1][pack.head.replaces] = name
+            self._found[0].update({entry.id: (name, entry) for entry in pack.entries()})
+
+
+def remove_unsealed(roots: RootFds, run: str) -> None:
+    """Remove the pack that a killed run was writing: nobody else can be at it while the store is held."""
+    for label in archives.labels(roots):
+        for name in os.listdir(roots[label]):
+            if (names.parse_unsealed_name(name) or ("", 0))[0] == run:
+                with suppress(FileNotFoundError):
+                    os.unlink(name, dir_fd=roots[label])
+
+
+def settle_archived(roots: RootFds, sealed: Sealed, n: int, action: Action, run: str) -> Outcome | None:
+    """A session that was to be archived: gone into a pack, moved aside, or still in its place."""
+    held = sealed.holds(action.session)
+    moved = [member for member in action.members if in_trash(roots, run, member)]
+    if held is not None and _is_of(held[1], action):
+        gone = all(
+            looking.stat_below(roots[member.root], member.path) is None
+            for member in action.members
+            if member not in moved
+        )
+        if gone:
+            # What was moved aside waits in the trash like everything else, which costs nothing but patience.
+            return outcome_of(n, action, Result.DONE, "found done after its run was killed", pack=held[0])
+    for member in moved:
+        try:
+            put_back(roots, run, member.root, member.path)
+        except (Skip, OSError) as error:
+            return outcome_of(n, action, Result.FAILED, f"{member.path} could not be put back: {error}")
+    return None
+
+
+def _is_of(entry: Entry, action: Action) -> bool:
+    """Whether an entry is of the very files that the action is about."""
+    there = {(member.root, member.path, member.size, member.mtime_ns) for member in entry.members}
+    wanted = {
+        (member.root, member.path, member.fingerprint.size, member.fingerprint.mtime_ns)
+        for member in action.members
+    }
+    return there == wanted
+
+
+def settle_compacted(roots: RootFds, sealed: Sealed, n: int, action: Action, run: str) -> Outcome | None:
+    """A pack that was to be rewritten: if the new one was sealed, the old one goes; else it stays."""
+    new = sealed.replacement(action.pack or "")
+    moved = [member for member in action.members if in_trash(roots, run, member)]
+    if len(moved) == len(action.members):
+        return outcome_of(n, action, Result.DONE, "found done after its run was killed", pack=new)
+    try:
+        if new is not None:
+            move_to_trash(roots, as_marked_now(roots, action.members), run)
+            return outcome_of(n, action, Result.DONE, "brought to its end after its run was killed", pack=new)
+        for member in moved:
+            put_back(roots, run, member.root, member.path)
+    except (Skip, OSError) as error:
+        return outcome_of(n, action, Result.FAILED, str(error))
+    return None
+
+
+def remove_unplaced(roots: RootFds, n: int, action: Action, run: str) -> None:
+    """Remove what was written of a session that was to come back and had not got its name yet."""
+    for part, member in enumerate(action.members):
+        with suppress(KeyError, OSError):
+            home = roots[roots.home(member.root)]
+            with opening.parent_of(home, names.tmp_path(run, n, part)) as (folder, name):
+                os.unlink(name, dir_fd=folder)
+
+
+def settle_packed(roots: RootFds, n: int, action: Action, run: str) -> Outcome | None:
+    """What was to be marked in a pack, or to come back from one."""
+    done = outcome_of(n, action, Result.DONE, "found done after its run was killed")
+    if action.members:
+        for member in action.members:
+            found = looking.stat_below(roots[member.root], member.path)
+            if found is None or found.st_mtime_ns != member.fingerprint.mtime_ns:
+                return None
+            if found.st_size != member.fingerprint.size:
+                return _set_torn_aside(roots, n, action, member, found, run)
+        mark_brought_back(roots, action, run)
+        return done
+    for label in archives.labels(roots):
+        mark = marks.read(roots[label], action.pack or "").get(action.session)
+        if mark is not None and mark.why == action.mark:
+            return done
+    return None
+
+
+def _set_torn_aside(
+    roots: RootFds, n: int, action: Action, member: Member, found: os.stat_result, run: str
+) -> Outcome:
+    """A file that came back and is not whole, as a power cut leaves it: its pack still has all of it."""
+    torn = msgspec.structs.replace(member, fingerprint=opening.fingerprint(found))
+    try:
+        move_to_trash(roots, (torn,), run)
+    except (Skip, OSError) as error:
+        return outcome_of(n, action, Result.FAILED, f"it came back in part, and cannot be set aside: {error}")
+    return outcome_of(
+        n, action, Result.SKIPPED, "it came back in part and was set aside; restore it once more"
+    )
+
+
+def in_trash(roots: RootFds, run: str, member: Member) -> bool:
+    """Whether a run has moved a file to its trash."""
+    path = names.trash_path(run, member.root, member.path)
+    found = looking.stat_below(roots[roots.home(member.root)], path)
+    return found is not None and opening.fingerprint(found).same_file(member.fingerprint)

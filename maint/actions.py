@@ -92,6 +92,11 @@ class Action(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="a
     mark: str | None = None
 
 
+def is_expiry(action: Action) -> bool:
+    """Whether an action ends the time of a session in a pack, rather than of one in the store."""
+    return action.verb is Verb.PRUNE and action.pack is not None
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="outcome", gc=False):
     """What became of one action; ``detail`` says why it was not done, or where the old bytes are."""
 

@@ -15,6 +15,7 @@ from store.catalogue import Catalogue
 from store.facts import Fingerprint, Member, Place
 from store.layout import known_layouts
 from store.names import printable
+from store.roots import RootFds
 
 Found = tuple[Place, Archived]
 
@@ -23,7 +24,7 @@ def archived(stores: list[Place], *, dead: bool = False) -> Iterator[Found]:
     """All sessions in packs, store by store, in the order of their ids; with ``dead`` also those that count no more."""
     for place in stores:
         with open_roots(place) as roots, Catalogue.open(place, roots) as catalogue:
-            for each in merge(catalogue.sessions(dead=dead), singles.archived(place, roots), key=_id):
+            for each in _with_files(catalogue.sessions(dead=dead), place, roots):
                 yield place, each
 
 
@@ -69,7 +70,7 @@ def select(
     def chosen(place: Place) -> Iterator[Archived]:
         with open_roots(place) as roots, Catalogue.open(place, roots) as catalogue:
             last: Archived | None = None
-            for each in merge(catalogue.sessions(), singles.archived(place, roots), key=_id):
+            for each in _with_files(catalogue.sessions(), place, roots):
                 if last is not None and last.entry.id != each.entry.id:
                     if _fits(last, wanted, ended_before):
                         yield last
@@ -99,6 +100,12 @@ def _later(one: Archived, other: Archived) -> bool:
 
 def _id(each: Archived) -> str:
     return each.entry.id
+
+
+def _with_files(packed: Iterator[Archived], place: Place, roots: RootFds) -> Iterator[Archived]:
+    """The sessions in packs and those that are files by themselves, by id; most stores have none of the latter."""
+    files = singles.archived(place, roots)
+    return merge(packed, files, key=_id) if files else packed
 
 
 def _fits(each: Archived, globs: list[str], ended_before: float | None) -> bool:

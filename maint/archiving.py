@@ -37,8 +37,8 @@ from store.manifest import Head
 from store.marks import Mark, Why
 from store.packs import PackWriter
 
-MOST_SESSIONS = 20_000
-"""Sessions that a pack holds at most, so that its manifest stays a matter of megabytes."""
+MOST_FILES = 20_000
+"""Files that a pack holds at most, but for a single session, so that its manifest stays a matter of megabytes."""
 
 _LEAVE = 250  # originals a task
 _OVERHEAD = 4 * tarring.BLOCK  # what a member takes of a tar besides its content, at the most
@@ -56,6 +56,7 @@ class _Outline(msgspec.Struct, frozen=True, gc=False):
     """What is needed of an action to put its session in its place."""
 
     bytes: int
+    members: tuple[msgspec.Raw, ...]
     packing: Packing = Packing()
     account: _Account = _Account()
 
@@ -263,20 +264,21 @@ def _in_order(
         project = projects.setdefault(found.account.project, len(projects))
         keys, sessions = ways.setdefault(found.packing, ([], []))
         keys.append((project, found.account.started_at or 0.0))
-        sessions.append(Chosen(n, offset, found.bytes))
+        sessions.append(Chosen(n, offset, found.bytes, len(found.members)))
     for how, (keys, sessions) in ways.items():
         yield how, [sessions[at] for at in sorted(range(len(keys)), key=keys.__getitem__)]
 
 
 def _portions(sessions: Sequence[Chosen], pack_size: int) -> Iterator[Sequence[Chosen]]:
     """The sessions of one pack after the other, none of which is larger than ``pack_size``, but for a single session."""
-    start = size = 0
+    start = size = files = 0
     for at, each in enumerate(sessions):
-        takes = tarring.padded(each.size) + _OVERHEAD
-        if at > start and (size + takes > pack_size or at - start >= MOST_SESSIONS):
+        takes = tarring.padded(each.size) + _OVERHEAD * each.files
+        if at > start and (size + takes > pack_size or files + each.files > MOST_FILES):
             yield sessions[start:at]
-            start, size = at, 0
+            start, size, files = at, 0, 0
         size += takes
+        files += each.files
     if start < len(sessions):
         yield sessions[start:]
 

@@ -41,6 +41,7 @@ class Chosen(NamedTuple):
     n: int
     offset: int
     size: int
+    files: int = 1
 
 
 @dataclass
@@ -215,7 +216,7 @@ class Filler:
         return tuple(described)
 
     def _pays_long(self, trial: Trial) -> bool:
-        if trial.stop < TRIAL:
+        if trial.stop < packing.LARGE:
             return False
         return any(answer is True for _, answer in self._crew.run([[trial]]))
 

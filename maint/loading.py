@@ -12,7 +12,7 @@ import msgspec
 
 from maint.actions import Action, Outcome, Result, outcome_of
 from maint.reaching import describe, open_roots
-from store import change, manifest, packing, packs, single, tarring
+from store import change, frames, manifest, packing, packs, single, tarring
 from store.archived import Archived
 from store.catalogue import Catalogue
 from store.change import Skip, Stranded
@@ -27,8 +27,8 @@ from store.roots import RootFds
 _CLOSERS = 4
 """Files that are closed for good at once: that waits for the disk, not for a processor."""
 
-TRIAL = 16 << 20
-"""Bytes of a large session that are packed both ways to see which one pays."""
+TRIAL = frames.LONG_FRAME
+"""Bytes of a large session that are packed both ways to see which one pays: fewer would not show what repeats."""
 
 
 class Load(NamedTuple):

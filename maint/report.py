@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from maint import journal
-from maint.actions import Action, Outcome, Result, Verb
+from maint.actions import Action, Outcome, Result, Verb, is_expiry
 from maint.finding import id_of
 from maint.journal import EndLine, RunLine, SealedLine
 from maint.planned import Plan, PlannedStore
@@ -48,6 +48,9 @@ DONE = {
     Verb.EXPIRE_TRASH: "ended for good",
     Verb.RESTORE: "brought back",
 }
+EXPIRING, EXPIRED = "expire in packs", "expired in packs"
+"""What pruning is called where it is of archived sessions."""
+
 SHOWN = 10
 """Lines of a kind that are shown to a person; the rest is counted, and `--json` has them all."""
 
@@ -82,14 +85,17 @@ def planned_text(plan: Plan, *, dry: bool) -> Iterator[str]:
         if not store.planned:
             yield "  nothing to do"
             continue
-        shown: Counter[Verb] = Counter()
-        by_verb: dict[Verb, list[Action]] = {}
+        counts: Counter[str] = Counter()
+        sizes: Counter[str] = Counter()
+        shown: dict[str, list[Action]] = {}
         for action in store.actions():
-            shown[action.verb] += 1
-            if shown[action.verb] <= SHOWN:
-                by_verb.setdefault(action.verb, []).append(action)
-        for verb, actions in by_verb.items():
-            yield f"  {PLANNED[verb]}: {store.planned[verb]:,} ({size(store.planned_bytes[verb])})"
+            what = EXPIRING if is_expiry(action) else PLANNED[action.verb]
+            counts[what] += 1
+            sizes[what] += action.bytes
+            if counts[what] <= SHOWN:
+                shown.setdefault(what, []).append(action)
+        for what, actions in shown.items():
+            yield f"  {what}: {counts[what]:,} ({size(sizes[what])})"
             for action in actions:
                 called = printable(action.session)
                 if action.old_name:
@@ -97,8 +103,8 @@ def planned_text(plan: Plan, *, dry: bool) -> Iterator[str]:
                 yield f"    {called}: {action.reason}"
                 if action.name is not None:
                     yield f"      as {action.name}"
-            if shown[verb] > SHOWN:
-                yield f"    and {shown[verb] - SHOWN:,} more (--json lists all)"
+            if counts[what] > SHOWN:
+                yield f"    and {counts[what] - SHOWN:,} more (--json lists all)"
     if dry:
         yield "this is a plan: nothing is changed"
 
@@ -114,8 +120,10 @@ def _store_head(store: PlannedStore) -> str:
 def summary_text(run: Run) -> Iterator[str]:
     """What a run came to."""
     summary = run.summary
-    for verb, count in summary.done.items():
+    for verb, count in (summary.done - Counter({Verb.PRUNE: summary.expired})).items():
         yield f"  {DONE[verb]}: {count:,}"
+    if summary.expired:
+        yield f"  {EXPIRED}: {summary.expired:,}"
     for label, count in (("skipped", summary.skipped), ("failed", summary.failed), ("lost", summary.lost)):
         if count:
             yield f"  {label}: {count:,}"

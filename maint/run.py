@@ -39,6 +39,9 @@ class Summary(msgspec.Struct):
     planned: Counter[Verb] = msgspec.field(default_factory=Counter)
     done: Counter[Verb] = msgspec.field(default_factory=Counter)
     skipped: int = 0
+    expired: int = 0
+    """Of the `Verb.PRUNE` that were done, those of sessions in packs."""
+
     failed: int = 0
     lost: int = 0
     bytes_freed: int = 0
@@ -59,6 +62,7 @@ class Summary(msgspec.Struct):
             case Result.DONE:
                 self.done[outcome.verb] += 1
                 self.bytes_freed += outcome.freed
+                self.expired += outcome.verb is Verb.PRUNE and outcome.pack is not None
                 if outcome.verb is Verb.ARCHIVE:
                     self.bytes_archived += outcome.bytes
                     self.bytes_trashed += outcome.trashed

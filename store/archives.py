@@ -46,7 +46,7 @@ def with_archives(place: Place) -> Place:
     with suppress(OSError):
         folder = opening.open_folder(place.path)
         try:
-            for each in _read(folder):
+            for each in _read(folder) or ():
                 if each.path not in taken:
                     found[each.label] = each.path
         finally:
@@ -78,7 +78,7 @@ def ensure(place: Place, roots: RootFds, into: str | None) -> tuple[Place, str]:
         os.close(make_folders(roots[roots.first], names.ARCHIVE, durable=set()))
         return _with(place, roots, names.ARCHIVE_ROOT, f"{place.path}/{names.ARCHIVE}")
     into = os.path.normpath(into)
-    known = _read(roots[roots.first])
+    known = _known(roots[roots.first])
     for each in known:
         if os.path.dirname(each.path) == into:
             return _with(place, roots, each.label, each.path)
@@ -118,18 +118,32 @@ def _record(roots: RootFds, known: list[Elsewhere]) -> None:
     durable.replace_file(store, names.ARCHIVES, _encode(known), names.ARCHIVES_NEW)
 
 
-def _read(folder: int) -> list[Elsewhere]:
-    """The folders that are on record; what no record of ours would say is passed over."""
+def _known(folder: int) -> list[Elsewhere]:
+    """The folders that are on record; OSError where a record that cannot be read would be written over."""
+    known = _read(folder)
+    if known is None:
+        text = "the record of the folders that hold packs cannot be read: look at it, or move it away"
+        raise OSError(errno.EBADMSG, text, names.ARCHIVES)
+    return known
+
+
+def _read(folder: int) -> list[Elsewhere] | None:
+    """The folders that are on record, none if there is none; ``None`` if it cannot be read.
+
+    What no record of ours would say is passed over.
+    """
     try:
         fd = opening.open_below(folder, names.ARCHIVES)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError:
+        return None
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
-            return []
+            return None
         found = _decode(os.pread(fd, _MOST, 0))
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return []
+        return None
     finally:
         os.close(fd)
     labels: set[str] = set()

@@ -283,3 +283,15 @@ def test_unreachable_folders_are_only_those_of_packs(place: Place, roots: RootFd
     more = Place("mine", "rec", {**place.roots, "state": "/nowhere", "archive-0a1b2c": "/nowhere/x"})
     assert unreachable(more, roots) == ["/nowhere/x"]
     assert archives.labels(roots) == []
+
+
+def test_record_that_cannot_be_read_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "store/.maint").mkdir(parents=True)
+    (tmp_path / "cold").mkdir()
+    record = tmp_path / "store" / names.ARCHIVES
+    record.write_bytes(b"[{half")
+    place = Place("rec", "rec", {"sessions": str(tmp_path / "store")})
+    with RootFds(place.roots) as roots, pytest.raises(OSError, match="look at it, or move it away"):
+        archives.ensure(place, roots, str(tmp_path / "cold"))
+    assert record.read_bytes() == b"[{half"
+    assert list((tmp_path / "cold").iterdir()) == []

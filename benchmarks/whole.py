@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.beside import seconds
-from benchmarks.corpora import Corpus
+from benchmarks.corpora import Corpus, cache_folder
 
 PROGRAM = shutil.which("maint", path=os.path.dirname(sys.executable)) or "maint"
 
@@ -56,8 +56,18 @@ def spent(process: Callable[[], None]) -> Spent:
 
 
 def environment() -> dict[str, str]:
-    """What the processes are given: nothing of the user's own policies, and leave to keep compiled modules."""
-    return {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "TZ": "UTC", "LANG": "C.UTF-8"}
+    """What the processes are given: nothing of the user's own policies, and leave to keep what they may keep.
+
+    So a policy is one that was read before, as it is from the second run on.
+    """
+    cache = str(cache_folder())
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": "/nonexistent",
+        "XDG_CACHE_HOME": cache,
+        "TZ": "UTC",
+        "LANG": "C.UTF-8",
+    }
 
 
 def plan(policy: Path, at: float, *more: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from store.archives import with_archives
@@ -11,7 +11,8 @@ from store.layout import Moment, known_layouts
 from store.names import printable
 
 if TYPE_CHECKING:  # the shipped default names no store, so that it need not be read to find them
-    from policies import Policy
+    from maint.remembered import Named
+    from policies import Policy, StoreSpec
 
 
 def user_policy_path(env: Mapping[str, str] | None = None) -> str:
@@ -31,20 +32,25 @@ def places(policy: "Policy | None", env: Mapping[str, str] | None = None) -> lis
     Folders with packs of a store are further roots of it.
     ``None`` is the shipped default, which names none.
     """
-    return [with_archives(place) for place in _places(policy, os.environ if env is None else env)]
+    return places_named(policy.stores if policy is not None else (), env)
 
 
-def _places(policy: "Policy | None", env: Mapping[str, str]) -> list[Place]:
+def places_named(specs: "Sequence[StoreSpec | Named]", env: Mapping[str, str] | None = None) -> list[Place]:
+    """The same for the stores that a policy names; the default ones if it names none."""
+    return [with_archives(place) for place in _places(specs, os.environ if env is None else env)]
+
+
+def _places(specs: "Sequence[StoreSpec | Named]", env: Mapping[str, str]) -> list[Place]:
     home = os.path.expanduser("~")
     found: list[Place] = []
     layouts = known_layouts()
-    if policy is None or not policy.stores:
+    if not specs:
         for kind, layout in layouts.items():
             place = Place(kind, kind, layout.default_roots(env, home, sys.platform))
             if os.path.isdir(place.path):
                 found.append(place)
         return found
-    for spec in policy.stores:
+    for spec in specs:
         layout = layouts[spec.kind]
         if spec.paths:
             paths = {key: os.path.expanduser(path) for key, path in spec.paths.items()}

@@ -9,7 +9,7 @@ import click
 from maint import archive_texts, salvaging, terminal, verifying
 from maint.cli.ending import UNREADABLE, end_by, fail, out
 from maint.cli.options import Span, options
-from maint.cli.stores import stores_of
+from maint.cli.stores import only_stores_of
 from maint.finding import NotFound
 from maint.run import Listener
 from maint.talk import say
@@ -33,7 +33,7 @@ def verify_(
 
     The pack that was verified longest ago comes first.
     """
-    _, where = stores_of(policy, stores)
+    where = only_stores_of(policy, stores)
     progress = terminal.Progress()
 
     def tell(found: Verified) -> None:
@@ -108,5 +108,5 @@ def salvage_(pack: str, folder: str, policy: str | None, as_json: bool) -> None:
 
 
 def _path_of(pack: str, policy: str | None) -> str:
-    _, where = stores_of(policy, ())
+    where = only_stores_of(policy, ())
     return salvaging.pack_called(pack, where)

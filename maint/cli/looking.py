@@ -9,7 +9,7 @@ import click
 from maint import archived, finding, ndjson, report
 from maint.cli.ending import UNREADABLE, fail, out
 from maint.cli.options import options, or_fail
-from maint.cli.stores import stores_of
+from maint.cli.stores import only_stores_of, stores_of
 from maint.reaching import describe
 from store.archived import Archived
 from store.facts import Place, Session
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 @options("policy", "store", "json")
 def list_(packed: bool, trashed: bool, policy: str | None, stores: tuple[str, ...], as_json: bool) -> None:
     """The sessions of the stores, by id."""
-    rules, where = stores_of(policy, stores)
+    now = time.time()
     if trashed:
-        for place, kept in finding.trashed(where):
+        for place, kept in finding.trashed(only_stores_of(policy, stores)):
             row = report.trashed_row(place, kept).encode() + b"\n"
             out(ndjson.trashed_line(place, kept) if as_json else row)
         return
-    now = time.time()
     if packed:
-        _list_packed(where, now, as_json=as_json)
+        _list_packed(only_stores_of(policy, stores), now, as_json=as_json)
         return
+    rules, where = stores_of(policy, stores)
     for place, session in finding.sessions(rules, where):
         row = report.session_row(session, now).encode() + b"\n"
         out(ndjson.session_line(place, session) if as_json else row)
@@ -104,7 +104,7 @@ def _show_packed(place: Place, found: Archived, *, raw: bool, as_json: bool) -> 
 @options("policy", "store", "json")
 def log_(run: str | None, policy: str | None, stores: tuple[str, ...], as_json: bool) -> None:
     """The runs that were, and what each of them did."""
-    _, where = stores_of(policy, stores)
+    where = only_stores_of(policy, stores)
     known = False
     for line in finding.log(run, where):
         known = True

@@ -11,7 +11,7 @@ from maint import archived, interface, report, terminal
 from maint.cli.ending import UNREADABLE, fail
 from maint.cli.options import Span, options
 from maint.cli.speaker import Speaker
-from maint.cli.stores import stores_of
+from maint.cli.stores import only_stores_of
 from maint.finding import Ambiguous, NotFound
 from maint.reaching import describe
 from maint.talk import say
@@ -25,7 +25,7 @@ from store.names import printable
 @options("policy", "store", "wait", "json")
 def undo_(run: str, policy: str | None, stores: tuple[str, ...], wait: float, as_json: bool) -> None:
     """Put back what a run removed, renamed or rewrote, as far as the grace period allows."""
-    _, where = stores_of(policy, stores)
+    where = only_stores_of(policy, stores)
     speaker = Speaker(as_json)
     with terminal.stoppable() as stop:
         try:
@@ -65,7 +65,7 @@ def restore_(
         fail(2, "name a SESSION, or give --older-than for all in packs that are older")
     many = older_than is not None or any(char in each for each in session for char in "*?[")
     before = time.time() - older_than if older_than is not None else None
-    _, where = stores_of(policy, stores)
+    where = only_stores_of(policy, stores)
     speaker = Speaker(as_json)
     try:
         if folder is not None:

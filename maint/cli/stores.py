@@ -1,16 +1,20 @@
 """The stores that a verb is about; the shipped default policy, which names none, is not read to find them."""
 
 import os
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from maint import terminal
+from maint import remembered, terminal
 from maint.cli.ending import fail
 from maint.talk import say
-from maint.whereabouts import places, user_policy_path
+from maint.whereabouts import places, places_named, user_policy_path
 from store.facts import Place
 
 if TYPE_CHECKING:
     from policies import Policy
+
+
+_LONGEST = 1 << 20
 
 
 def stores_of(policy: str | None, stores: tuple[str, ...]) -> tuple["Policy | None", list[Place]]:
@@ -25,9 +29,37 @@ def stores_of(policy: str | None, stores: tuple[str, ...]) -> tuple["Policy | No
     return rules, where
 
 
+def only_stores_of(policy: str | None, stores: tuple[str, ...]) -> list[Place]:
+    """The same for verbs that need nothing of a policy but its stores: one that was read before is not read again."""
+    path = policy if policy is not None else user_policy_path()
+    text = _text_of(path)
+    named = remembered.stores(text) if text is not None else None
+    if text is None or named is None:
+        rules, where = stores_of(policy, stores)
+        if text is not None and rules is not None and rules.sha256 == sha256(text).hexdigest():
+            remembered.remember(text, rules)
+        return where
+    where = _chosen(places_named(named), stores)
+    tell_of_none(where)
+    return where
+
+
+def _text_of(path: str) -> bytes | None:
+    """What a policy says; ``None`` where there is none, or it is too long to be one, or cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            text = file.read(_LONGEST)
+    except OSError:
+        return None
+    return text if len(text) < _LONGEST else None
+
+
 def places_of(policy: "Policy | None", stores: tuple[str, ...]) -> list[Place]:
     """The places of a policy, or some of them by name; ends with a usage error for unknown names."""
-    where = places(policy)
+    return _chosen(places(policy), stores)
+
+
+def _chosen(where: list[Place], stores: tuple[str, ...]) -> list[Place]:
     if stores:
         known = [place.name for place in where]
         unknown = [name for name in stores if name not in known]

@@ -102,3 +102,38 @@ def test_mistake_in_the_policy_is_told_by_verbs_that_need_little_of_it(world: Wo
         answer = world.maint(*arguments)
         assert answer.code == 78
         assert "2 mistakes in the policy; nothing was touched" in answer.err
+
+
+def test_stores_of_a_policy_that_was_read_before_are_known_without_reading_it(world: World) -> None:
+    world.policy_file.write_text(policy_text())
+    assert "yaml" in imported(world, "restore", "abc")
+    assert imported(world, "restore", "abc") & {"yaml", "policies.loader"} == set()
+    world.policy_file.write_text(policy_text() + "# and a word more\n")
+    assert "yaml" in imported(world, "restore", "abc")
+
+
+def test_policy_with_a_mistake_is_told_each_time(world: World) -> None:
+    world.policy_file.write_text(policy_text() + "oops: 1\n")
+    assert [world.maint("restore", "abc").code for _ in range(2)] == [78, 78]
+
+
+def test_what_was_remembered_of_a_policy_is_what_it_says(world: World) -> None:
+    world.add("empty", 1)
+    elsewhere = world.folder / "elsewhere"
+    world.sessions.rename(elsewhere)
+    named = f"stores: {{mine: {{kind: rec, path: {elsewhere}, state: {world.state}}}}}\n"
+    world.policy_file.write_text(policy_text(rest=named))
+    assert world.maint("sweep").code == 0
+    first, second = (world.maint("list", "--trashed", "--json") for _ in range(2))
+    assert (first.code, first.out, len(first.lines)) == (0, second.out, 1)
+
+
+@pytest.mark.parametrize("spoil", [b"", b"[{", b'[{"name":"x","kind":"none","paths":{}}]', b"\xff"])
+def test_memory_that_somebody_has_spoilt_is_not_believed(world: World, spoil: bytes) -> None:
+    world.policy_file.write_text(policy_text())
+    world.maint("restore", "abc")
+    (kept,) = (world.folder / "home/.cache/maint/stores").iterdir()
+    kept.write_bytes(spoil)
+    assert "yaml" in imported(world, "restore", "abc")
+    kept.chmod(0o666)  # others could write to it
+    assert "yaml" in imported(world, "restore", "abc")

@@ -7,7 +7,6 @@ It saves what importing YAML and the rules takes, which is more than finding and
 
 import hashlib
 import os
-import secrets
 import stat
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -62,14 +61,15 @@ def remember(text: bytes, policy: "Policy", env: Mapping[str, str] | None = None
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         folder = opening.open_folder(os.path.dirname(path))
         try:
+            # Half a list is none: what a kill leaves is not believed, and written anew the next time.
             name = os.path.basename(path)
-            new = f"{name}.{secrets.token_hex(4)}.new"
-            fd = durable.create(folder, new)
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=folder)
+            fd = durable.create(folder, name)
             try:
                 durable.write_all(fd, msgspec.json.encode(named))
             finally:
                 os.close(fd)
-            os.replace(new, name, src_dir_fd=folder, dst_dir_fd=folder)
         finally:
             os.close(folder)
 

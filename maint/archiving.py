@@ -28,7 +28,7 @@ from maint.planned import PlannedStore
 from maint.reaching import describe
 from maint.sealing import head_of, require_read_back
 from maint.workers import Crew, Died
-from store import archives, looking, marks, names, tarring
+from store import archives, looking, marks, names, opening, tarring
 from store.archived import Archived
 from store.change import remove_empty_folders
 from store.durable import Poisoned
@@ -204,29 +204,41 @@ class _Archiver:
                 raise TypeError(f"no answer to leaving: {type(answer).__name__}")
 
     def _take_outcomes(self, jobs: dict[int, Leave], outcomes: list[Outcome]) -> None:
-        """Take in what became of originals; what is in the store still has no copy that counts.
+        """Take in what became of originals; of what goes on in the store, no copy counts.
 
-        One that is gone was removed by a worker that died before it could say so, or by its owner.
+        One that is gone was removed by a worker that died before it could say so, or by its owner; and where another
+        file has its name, only a later pack can tell whether that is the same recording. Both copies count.
         """
         stale: list[Mark] = []
         for each in outcomes:
             if each.result is not Result.SKIPPED:
                 self._outcomes.append(each)
-            elif self._has_gone(jobs[each.n]):
+            elif not (found := self._found(jobs[each.n])):
                 text = "its original was gone already"
                 self._outcomes.append(
                     msgspec.structs.replace(each, result=Result.DONE, detail=text, pack=self._sealed)
                 )
             else:
-                stale.append(Mark(session=each.session, why=Why.STALE, run=self._desk.run, at=self._desk.now))
+                if all(found):
+                    mark = Mark(session=each.session, why=Why.STALE, run=self._desk.run, at=self._desk.now)
+                    stale.append(mark)
                 self._outcomes.append(each)
         self._mark(self._label, self._sealed, stale)
 
-    def _has_gone(self, job: Leave) -> bool:
-        roots = self._desk.roots
-        return not any(
-            looking.stat_below(roots[member.root], member.path) for member in _decode(job.line).members
-        )
+    def _found(self, job: Leave) -> list[bool]:
+        """Of each original whose place is taken, whether that is the very file that was packed."""
+        found: list[bool] = []
+        for member in _decode(job.line).members:
+            try:
+                there = looking.stat_below(self._desk.roots[member.root], member.path)
+            except NotADirectoryError:
+                continue
+            except OSError:  # it cannot be told
+                found.append(False)
+                continue
+            if there is not None:
+                found.append(opening.fingerprint(there).same_file(member.fingerprint))
+        return found
 
     def _left(self) -> list[Outcome]:
         outcomes, self._outcomes = self._outcomes, []

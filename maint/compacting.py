@@ -59,10 +59,12 @@ def _compact(desk: Desk, crew: Crew[Job, Done], n: int, action: Action) -> Outco
         if new is None and not _all_dead(desk, label, name):
             return outcome_of(n, action, Result.SKIPPED, "it was stopped")
         try:
+            if new is not None:
+                desk.sealed(new)
             change.move_to_trash(desk.roots, as_marked_now(desk.roots, action.members), desk.run)
         except (Skip, OSError):
             if new is not None:  # then the old one goes on counting, and the new one must not
-                _withdraw(desk, new)
+                _withdraw(desk, new.pack)
             raise
     except Skip as skip:
         return outcome_of(n, action, Result.SKIPPED, str(skip))
@@ -73,7 +75,11 @@ def _compact(desk: Desk, crew: Crew[Job, Done], n: int, action: Action) -> Outco
     except OSError as error:
         return outcome_of(n, action, Result.FAILED, describe(error))
     return outcome_of(
-        n, action, Result.DONE, f"it is {new} now" if new else "nothing was left in it", pack=new or name
+        n,
+        action,
+        Result.DONE,
+        f"it is {new.pack} now" if new else "nothing was left in it",
+        pack=new.pack if new else name,
     )
 
 
@@ -104,8 +110,8 @@ def _all_dead(desk: Desk, label: str, name: str) -> bool:
 
 def _rewrite(
     desk: Desk, crew: Crew[Job, Done], label: str, pack: OpenPack, dead: frozenset[str]
-) -> str | None:
-    """The new pack, sealed; ``None`` if nothing is left to be in one, or somebody said stop."""
+) -> SealedLine | None:
+    """What the journal is to say of the new pack, which is sealed; ``None`` if nothing is left to be in one, or somebody said stop."""
     writer = PackWriter(desk.roots[label], names.pack_name(desk.run, next(desk.numbers)))
     try:
         draft = Draft(writer)
@@ -121,16 +127,13 @@ def _rewrite(
             return None
         packed = writer.file_size
         writer.seal()
-        desk.sealed(
-            SealedLine(
-                pack=writer.name,
-                path=f"{desk.place.roots[label]}/{writer.name}",
-                sessions=len(draft.lines),
-                bytes=draft.size,
-                packed=packed,
-                replaces=pack.head.pack,
-            )
+        return SealedLine(
+            pack=writer.name,
+            path=f"{desk.place.roots[label]}/{writer.name}",
+            sessions=len(draft.lines),
+            bytes=draft.size,
+            packed=packed,
+            replaces=pack.head.pack,
         )
-        return writer.name
     finally:
         writer.drop()

@@ -9,6 +9,7 @@ import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
@@ -116,29 +117,32 @@ class Filler:
         done = 0
         loads = _Stoppable(self._tasks(sessions))
         failed: OSError | None = None
-        for task, answer in self._crew.run(_mixed(loads, beside.tasks)):
-            if not isinstance(task[0], Load):
-                beside.take(task, answer)
-                continue
-            done += len(task)
-            if failed is not None:
-                continue
-            if isinstance(answer, Died):
-                draft.left_out += [_not_packed(job, Result.LOST, answer.how) for job in task]
-                continue
-            assert isinstance(answer, Batch)
-            try:
-                first = draft.append(answer.frames)
-            except OSError as error:
-                failed = error
-                loads.stop()
-                continue
-            for n, frame, line in answer.packed:
-                draft.add(n, line, first + frame)
-                draft.size += sizes[n]
-            given = {job.n: job for job in task if isinstance(job, Load)}
-            draft.left_out += [_not_packed(given[n], Result.SKIPPED, reason) for n, reason in answer.left_out]
-            self._progress(sum(sizes[n] for n in given))
+        with closing(self._crew.run(_mixed(loads, beside.tasks))) as answers:
+            for task, answer in answers:
+                if not isinstance(task[0], Load):
+                    beside.take(task, answer)
+                    continue
+                done += len(task)
+                if failed is not None:
+                    continue
+                if isinstance(answer, Died):
+                    draft.left_out += [_not_packed(job, Result.LOST, answer.how) for job in task]
+                    continue
+                assert isinstance(answer, Batch)
+                try:
+                    first = draft.append(answer.frames)
+                except OSError as error:
+                    failed = error
+                    loads.stop()
+                    continue
+                for n, frame, line in answer.packed:
+                    draft.add(n, line, first + frame)
+                    draft.size += sizes[n]
+                given = {job.n: job for job in task if isinstance(job, Load)}
+                draft.left_out += [
+                    _not_packed(given[n], Result.SKIPPED, reason) for n, reason in answer.left_out
+                ]
+                self._progress(sum(sizes[n] for n in given))
         if failed is not None:
             raise failed
         return done == len(sessions)
@@ -198,16 +202,18 @@ class Filler:
                 digest = hashlib.sha256()
                 ranges = _ranges(fd, member, described_as, step, self._level, digest.update)
                 done = 0
-                for (job,), answer in self._crew.run(ranges):
-                    assert isinstance(job, Range)
-                    if isinstance(answer, Died):
-                        raise _Lost(answer.how)
-                    assert isinstance(answer, Frames)
-                    if answer.refused is not None:
-                        raise Skip(answer.refused)
-                    draft.append(answer.frames)
-                    done = job.stop
-                    self._progress(job.stop - job.start)
+                # Closed at once where it ends early: the same workers are asked for the next session, or for half a pack.
+                with closing(self._crew.run(ranges)) as answers:
+                    for (job,), answer in answers:
+                        assert isinstance(job, Range)
+                        if isinstance(answer, Died):
+                            raise _Lost(answer.how)
+                        assert isinstance(answer, Frames)
+                        if answer.refused is not None:
+                            raise Skip(answer.refused)
+                        draft.append(answer.frames)
+                        done = job.stop
+                        self._progress(job.stop - job.start)
                 if done < size:
                     return None
                 if opening.fingerprint(os.fstat(fd)) != member.fingerprint:
@@ -218,7 +224,7 @@ class Filler:
     def _pays_long(self, trial: Trial) -> bool:
         if trial.stop < packing.LARGE:
             return False
-        return any(answer is True for _, answer in self._crew.run([[trial]]))
+        return [answer for _, answer in self._crew.run([[trial]])] == [True]
 
 
 class _Stoppable:

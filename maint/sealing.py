@@ -1,6 +1,7 @@
 """What every new pack goes through before it gets its name: its first line, and being read back."""
 
 import errno
+from contextlib import closing
 
 from maint.checking import checks
 from maint.desk import Desk
@@ -27,14 +28,15 @@ def require_read_back(desk: Desk, crew: Crew[Job, Done], label: str, draft: Draf
             packs.require_sound(pack, writer, draft.lines)
             tasks = checks(label, names.unsealed_name(writer.name), pack, draft.lines, ours=True)
             checked = 0
-            for (job,), answer in crew.run(tasks):
-                assert isinstance(job, Check)
-                if isinstance(answer, Died):
-                    raise Poisoned(errno.EIO, f"reading it back failed: {answer.how}", writer.name)
-                assert isinstance(answer, Verdict)
-                if answer.damaged:
-                    raise Poisoned(errno.EIO, f"read back: {answer.damaged[0][1]}", writer.name)
-                checked += len(job.lines)
+            with closing(crew.run(tasks)) as answers:
+                for (job,), answer in answers:
+                    assert isinstance(job, Check)
+                    if isinstance(answer, Died):
+                        raise Poisoned(errno.EIO, f"reading it back failed: {answer.how}", writer.name)
+                    assert isinstance(answer, Verdict)
+                    if answer.damaged:
+                        raise Poisoned(errno.EIO, f"read back: {answer.damaged[0][1]}", writer.name)
+                    checked += len(job.lines)
     except Damaged as reason:
         raise Poisoned(errno.EIO, f"read back: {reason}", writer.name) from None
     return checked == len(draft.lines)

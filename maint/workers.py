@@ -13,7 +13,7 @@ One job is the built-in `map`: the same code in this process.
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class Crew(Generic[Item, Answer]):
         self._stop = stop
         self._workers: list[Worker] = []
         self._stays = False
+        self._running = False
 
     def __enter__(self) -> Self:
         """Keep the workers from one call of `run` to the next, until the context ends."""
@@ -64,8 +65,20 @@ class Crew(Generic[Item, Answer]):
         self._stays = False
         self._dismiss()
 
-    def run(self, tasks: Iterable[list[Item]]) -> Iterator[tuple[list[Item], Answer | Died]]:
-        """Each task (or, where a worker died over it, each of its items) with its answer, in order."""
+    def run(self, tasks: Iterable[list[Item]]) -> Generator[tuple[list[Item], Answer | Died]]:
+        """Each task (or, where a worker died over it, each of its items) with its answer, in order.
+
+        Whoever does not take all of them, and goes on with the same crew, closes this first (`contextlib.closing`).
+        """
+        if self._running:
+            raise RuntimeError("this crew is at work: its last answers were neither taken nor given up")
+        self._running = True
+        try:
+            yield from self._answers(tasks)
+        finally:
+            self._running = False
+
+    def _answers(self, tasks: Iterable[list[Item]]) -> Iterator[tuple[list[Item], Answer | Died]]:
         if self._jobs <= 1:
             waiting = iter(tasks)
             # The question comes first: a task that was taken is a task that is done.

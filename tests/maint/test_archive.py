@@ -113,6 +113,24 @@ def test_session_that_grows_after_packing_stays_and_its_copy_does_not_count(
     assert listed(world) == [session_id(2)]
 
 
+def test_copy_of_a_session_whose_name_another_file_has_taken_counts(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = world.add_many("complete", (1, 2), OLD)
+    packed = first.read_bytes()
+
+    def replace(_: object) -> None:
+        other = first.with_suffix(".other")
+        other.write_bytes(b"of somebody else")
+        other.replace(first)
+
+    when_written(monkeypatch, replace)
+    run = world.sweep()
+    assert (run.summary.done, run.summary.skipped, run.summary.failed) == ({Verb.ARCHIVE: 1}, 1, 0)
+    assert in_store(world) == {file_name(1): b"of somebody else"}
+    assert (archived(world)[file_name(1)], marks_of(world)) == (packed, {})
+
+
 def test_session_that_is_removed_after_packing_has_a_copy_that_counts(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

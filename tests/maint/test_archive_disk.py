@@ -153,3 +153,24 @@ def test_restore_without_room_leaves_nothing_and_takes_nothing_away(world: World
     ballast.unlink()
     assert world.maint("restore", "*").code == 0
     assert in_store(world) == before
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_large_sessions_that_do_not_fit_together_are_archived_one_after_the_other(
+    tmp_path: Path, jobs: str
+) -> None:
+    disk = tmp_path / "disk"
+    mount(disk, 96 * MIB)
+    try:
+        world = World(disk / "world")
+        world.rules(archive_pass())
+        for number in range(1, 3):
+            noisy(world, number, 34 * MIB)  # is read in three ranges: one is in flight when the disk is full
+        noisy(world, 3, KIB)
+        before = in_store(world)
+        fill(world, 19 * MIB)
+        answer = world.maint("sweep", "--jobs", jobs)
+        assert (answer.code, answer.out, answer.err) == (0, "", "")
+        assert (archived(world), in_store(world), unfinished(world)) == (before, {}, [])
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=False)

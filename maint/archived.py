@@ -165,11 +165,15 @@ def content(place: Place, each: Archived, *, raw: bool) -> Iterator[bytes]:
         roots = stack.enter_context(open_roots(place))
         catalogue = stack.enter_context(Catalogue.open(place, roots))
         pack = stack.enter_context(catalogue.reader(each))
-        for _, blocks in pack.members(each.entry):
+        for member, blocks in pack.members(each.entry):
             if raw:
                 yield from map(bytes, blocks)
                 continue
             for line in edges.split_lines(blocks):
-                text = layout.describe(line.data) if line.data is not None else "a line too long to be shown"
+                text = (
+                    layout.describe(member.root, member.path, line.data)
+                    if line.data is not None
+                    else "a line too long to be shown"
+                )
                 if text is not None:
                     yield text.encode() + b"\n"

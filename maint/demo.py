@@ -34,7 +34,7 @@ def show_demo(*, keep: bool) -> None:
 def build_store(layout: Layout, folder: str, now: float) -> tuple[Place, tuple[Specimen, ...]]:
     """Write a layout's specimens into a new folder, with their ages; the store that they make."""
     specimens = layout.specimens(now)
-    labels = {root for specimen in specimens for root, _ in specimen.files}
+    labels = {root for each in specimens for root, _ in (*each.files, *each.links, *each.folders)}
     roots = layout.roots({"path": f"{folder}/store/sessions"} | _other_paths(layout, folder), {}, folder)
     for label in labels:
         os.makedirs(roots[label], exist_ok=True)
@@ -45,7 +45,13 @@ def build_store(layout: Layout, folder: str, now: float) -> tuple[Place, tuple[S
             with open(full, "xb") as file:
                 file.write(content)
             os.chmod(full, 0o600)
-            os.utime(full, (specimen.changed, specimen.changed))
+        for root, path in specimen.folders:
+            os.makedirs(os.path.join(roots[root], path))
+        for (root, path), target in specimen.links.items():
+            os.symlink(target.format_map(roots), os.path.join(roots[root], path))
+        for root, path in (*specimen.files, *specimen.folders, *specimen.links):
+            full = os.path.join(roots[root], path)
+            os.utime(full, (specimen.changed, specimen.changed), follow_symlinks=False)
     return Place(layout.kind, layout.kind, roots), specimens
 
 

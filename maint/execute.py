@@ -33,6 +33,7 @@ class Hands:
 
     def __init__(self, place: Place, run: str) -> None:
         self._place = place
+        self._layout = known_layouts()[place.kind]
         self._run = run
         self._roots: RootFds | None = None
 
@@ -114,9 +115,11 @@ class Hands:
     def _recover(self, n: int, action: Action) -> Outcome:
         (member,) = action.members
         changed = member.fingerprint.mtime_ns / 1e9
-        mend = known_layouts()[self._place.kind].mend(action.session, action.name, changed)
+        mend = self._layout.mend(action.session, action.members, action.name, changed)
         idle = time.time() - changed > LONG_IDLE
-        rewritten = change.rewrite(self.roots, member, self._run, n, mend.build, idle=idle)
+        rewritten = change.rewrite(
+            self.roots, member, self._run, n, lambda fd: mend.build(fd, member.path), idle=idle
+        )
         told = [mend.account()] if rewritten.backup else []
         if action.name is not None:
             told.append(f"renamed to {action.name}")

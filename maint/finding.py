@@ -107,7 +107,9 @@ def content(place: Place, session: Session, *, raw: bool) -> Iterator[bytes]:
                     continue
                 for line in edges.iter_lines(fd):
                     text = (
-                        layout.describe(line.data) if line.data is not None else "a line too long to be shown"
+                        layout.describe(member.root, member.path, line.data)
+                        if line.data is not None
+                        else "a line too long to be shown"
                     )
                     if text is not None:
                         yield text.encode() + b"\n"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from store.archives import with_archives
 from store.facts import Place
-from store.layout import Moment, known_layouts
+from store.layout import Layout, Moment, known_layouts
 from store.names import printable
 
 if TYPE_CHECKING:  # the shipped default names no store, so that it need not be read to find them
@@ -46,9 +46,7 @@ def _places(specs: "Sequence[StoreSpec | Named]", env: Mapping[str, str]) -> lis
     layouts = known_layouts()
     if not specs:
         for kind, layout in layouts.items():
-            place = Place(kind, kind, layout.default_roots(env, home, sys.platform))
-            if os.path.isdir(place.path):
-                found.append(place)
+            found += _default_places(kind, layout, env, home)
         return found
     for spec in specs:
         layout = layouts[spec.kind]
@@ -56,10 +54,17 @@ def _places(specs: "Sequence[StoreSpec | Named]", env: Mapping[str, str]) -> lis
             paths = {key: os.path.expanduser(path) for key, path in spec.paths.items()}
             found.append(Place(spec.name, spec.kind, layout.roots(paths, env, home)))
         else:
-            place = Place(spec.name, spec.kind, layout.default_roots(env, home, sys.platform))
-            if os.path.isdir(place.path):
-                found.append(place)
+            found += _default_places(spec.name, layout, env, home)
     return found
+
+
+def _default_places(name: str, layout: Layout, env: Mapping[str, str], home: str) -> list[Place]:
+    """Those of the default stores of a kind that exist: the first by this name, others with what tells them apart."""
+    return [
+        place
+        for suffix, roots in layout.default_roots(env, home, sys.platform).items()
+        if os.path.isdir((place := Place(f"{name}-{suffix}" if suffix else name, layout.kind, roots)).path)
+    ]
 
 
 class NoStore(LookupError):

@@ -58,7 +58,10 @@ class Fingerprint(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Member(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One file of a session: the root it lies under, its path below that root, and its fingerprint."""
+    """One file of a session: the root it lies under, its path below that root, and its fingerprint.
+
+    A symbolic link or an empty folder may be one, too, where a layout says so; a link is never followed.
+    """
 
     root: str
     path: str
@@ -92,6 +95,18 @@ class Session(msgspec.Struct, frozen=True, gc=False):
     tags: tuple[str, ...] | None = None
     archived: bool = False
     """Whether a pack holds a copy of it as it is now."""
+
+    mendable: bool = True
+    """Whether a crashed session can be made whole at all; of some it can only be told that they crashed."""
+
+    parent: str | None = None
+    """The session that began this one, if it is no session of its own: it stays for as long as that one does."""
+
+    payload: tuple[Member, ...] = ()
+    """Those of the members that the session's own record can do without, and that hold most of its bytes."""
+
+    pointers: tuple[Member, ...] = ()
+    """What leads to the session and holds nothing of it (a link): no member, but removed when the session is."""
 
     @property
     def path(self) -> str:
@@ -175,6 +190,24 @@ class Leftover(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     session: str | None = None
 
 
+class Index(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A file in which a program lists its own sessions, and which is damaged: it does not tell what is there.
+
+    ``members`` is the file as it is, or nothing where it is missing; ``root`` and ``path`` are where it belongs.
+    ``evidence`` says what is wrong with it, as a clause.
+    """
+
+    store: str
+    kind: str
+    id: str
+    root: str
+    path: str
+    evidence: str
+    members: tuple[Member, ...]
+    bytes: int
+    last_changed: float
+
+
 class Problem(msgspec.Struct, frozen=True, gc=False):
     """Something in a store that is left alone, and why: what was expected, what was found, what to do.
 
@@ -217,3 +250,4 @@ class Listing(msgspec.Struct, frozen=True):
     locks: list[Lock] = []
     leftovers: list[Leftover] = []
     problems: list[Problem] = []
+    indexes: list[Index] = []

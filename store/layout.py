@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from store import layouts
-from store.facts import Listing, Place, Problem, Session, State
+from store.facts import Listing, Member, Place, Problem, Session, State
 
 
 class Moment(msgspec.Struct, frozen=True):
@@ -25,18 +25,26 @@ class Moment(msgspec.Struct, frozen=True):
 
 
 class Mend(ABC):
-    """How one crashed session is made whole: ask for the new bytes, then for what was done."""
+    """How one crashed session is made whole: ask for the new bytes, then for what was done.
+
+    One of its files is read (``source``), and one is written at a time: ``paths``, below the root of the source, in
+    that order.
+    The path of the source itself means that it is rewritten; any other is a file that is made, where there is none.
+    """
+
+    source: Member
+    paths: tuple[str, ...]
 
     @abstractmethod
-    def build(self, fd: int) -> Iterator[bytes]:
-        """The bytes of the mended session, read from the descriptor of the crashed one, in bounded memory.
+    def build(self, fd: int, path: str) -> Iterator[bytes]:
+        """The bytes of the file at ``path``, read from the descriptor of the source, in bounded memory.
 
         Raises `Unmendable` when the session holds what this layout does not know.
         """
 
     @abstractmethod
     def account(self) -> str:
-        """What was kept, added and set aside, in one clause; valid once `build` is exhausted."""
+        """What was kept, added and set aside, in one clause; valid once all that `build` gave is exhausted."""
 
 
 class Unmendable(Exception):
@@ -46,7 +54,8 @@ class Unmendable(Exception):
 class Specimen(msgspec.Struct, frozen=True):
     """One ailment (or picture of health) as files: what a survey must make of it, and a default sweep do with it.
 
-    ``files`` maps (root label, path) to content; all get the modification time ``changed``, in seconds.
+    ``files`` maps (root label, path) to content, ``links`` to where a symbolic link leads (a ``{label}`` in it stands
+    for that root's folder), and ``folders`` are empty ones; all get the modification time ``changed``, in seconds.
     ``fate`` is the verb that the shipped default policy plans for it, or ``None`` where it stays.
     """
 
@@ -57,6 +66,8 @@ class Specimen(msgspec.Struct, frozen=True):
     state: State | None
     fate: str | None
     empty: bool | None = None
+    links: Mapping[tuple[str, str], str] = {}
+    folders: tuple[tuple[str, str], ...] = ()
 
 
 class Layout(ABC):
@@ -66,16 +77,30 @@ class Layout(ABC):
     paths: ClassVar[Mapping[str, str]]
     """The keys under which a policy may name this kind's folders, each with a line of documentation."""
 
-    @abstractmethod
-    def default_roots(self, env: Mapping[str, str], home: str, platform: str) -> Mapping[str, str]:
-        """Where the program keeps its sessions when nobody says otherwise: absolute roots by label.
+    has_index: ClassVar[bool] = False
+    """Whether the program keeps files that list its sessions, which `index_of` names and `reindex` keeps true."""
 
+    @abstractmethod
+    def default_roots(
+        self, env: Mapping[str, str], home: str, platform: str
+    ) -> Mapping[str, Mapping[str, str]]:
+        """Where the program keeps its sessions when nobody says otherwise: absolute roots by label, for each store.
+
+        A program that keeps them now here, now there has more than one; each is known by what is added to the name
+        of the first, which is added nothing (``""``).
         ``platform`` is as `sys.platform` has it. The folders need not exist.
         """
 
     @abstractmethod
     def roots(self, paths: Mapping[str, str], env: Mapping[str, str], home: str) -> Mapping[str, str]:
         """The roots of a store whose folders a policy names; ``paths`` are absolute and hold ``path``."""
+
+    def targets(self, place: Place) -> Mapping[str, str]:
+        """Folders elsewhere that entries of the store lead to, as further roots: absolute paths by label.
+
+        A label is made from the path alone, so that it means the same folder for ever.
+        """
+        return {}
 
     @abstractmethod
     def discover(self, place: Place, moment: Moment) -> Listing:
@@ -89,10 +114,11 @@ class Layout(ABC):
         """The facts of each entry; one that cannot be a session gives a problem instead, never an error."""
 
     @abstractmethod
-    def mend(self, session: str, name: str | None, changed: float) -> Mend:
+    def mend(self, session: str, members: tuple[Member, ...], name: str | None, changed: float) -> Mend:
         """The way to make a crashed session whole, under a new name or (``None``) its own.
 
-        ``changed`` is its modification time, for sessions whose records carry no time.
+        ``members`` are those of the session's facts; ``changed`` is when the newest was modified, for sessions whose
+        records carry no time.
         """
 
     @abstractmethod
@@ -103,13 +129,39 @@ class Layout(ABC):
     def session_of(self, root: str, path: str) -> str | None:
         """The id of the session that a file belongs to by its name, wherever it lies now."""
 
+    def owns_folder(self, root: str, path: str) -> bool:
+        """Whether the program makes a folder of this name for the files of one session alone.
+
+        It goes when it is empty.
+        """
+        return False
+
+    def index_of(self, root: str, path: str) -> str | None:
+        """The file, below the same root, in which the program lists the session that a file belongs to."""
+        return None
+
+    def reindex(self, folder: int, index: int | None, sessions: frozenset[str] | None) -> bytes | None:
+        """The bytes of an index that tells the truth about these sessions, or about all (``None``).
+
+        ``folder`` is a descriptor of the folder it lies in, ``index`` one of the file, if there is one.
+        What it says of other sessions, and what the layout does not know, stays.
+        ``None`` if it tells the truth already. Raises `Unmendable` and OSError.
+        """
+        raise TypeError(f"{self.kind} keeps no index")
+
     @abstractmethod
-    def describe(self, record: bytes) -> str | None:
-        """One record as a line for a person, or ``None`` for what is not worth showing."""
+    def describe(self, root: str, path: str, record: bytes) -> str | None:
+        """One line of a member as a line for a person, or ``None`` for what is not worth showing."""
 
     @abstractmethod
     def specimens(self, now: float) -> tuple[Specimen, ...]:
         """A store with every ailment this kind knows, for the demo, the contract tests and the benchmarks."""
+
+
+def xdg_folder(env: Mapping[str, str], key: str, default: str) -> str:
+    """An XDG folder; the variables count only when they are absolute, as the crates that programs use have it."""
+    value = env.get(key, "")
+    return value.rstrip("/") or "/" if value.startswith("/") else default
 
 
 @cache

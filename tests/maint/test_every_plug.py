@@ -268,8 +268,8 @@ def test_every_record_can_be_shown(layout: Layout, tmp_path: Path, now: float) -
 @EVERY_LAYOUT
 @pytest.mark.parametrize("strange", ["", "x", "../x", "a/b", "\udcff", ".maint/lock", "x" * 300])
 def test_strange_names_belong_to_no_session_or_to_one_by_name(layout: Layout, strange: str) -> None:
-    roots = layout.default_roots({}, "/home/x", "linux")
-    for root in roots:
+    stores = layout.default_roots({}, "/home/x", "linux").values()
+    for root in {label for roots in stores for label in roots}:
         found = layout.session_of(root, strange)
         assert found is None or found in strange
 
@@ -277,5 +277,8 @@ def test_strange_names_belong_to_no_session_or_to_one_by_name(layout: Layout, st
 @EVERY_LAYOUT
 @pytest.mark.parametrize("platform", ["linux", "darwin"])
 def test_default_roots_are_absolute_and_below_home(layout: Layout, platform: str) -> None:
-    roots = layout.default_roots({}, "/home/x", platform)
-    assert [root for root in roots.values() if not root.startswith("/home/x/")] == []
+    stores = layout.default_roots({}, "/home/x", platform)
+    assert next(iter(stores)) == ""
+    for roots in stores.values():
+        assert next(iter(roots.values())).startswith("/home/x/")
+        assert [root for root in roots.values() if not root.startswith("/")] == []

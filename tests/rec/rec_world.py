@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from store.facts import Listing, Place, Problem, Session
+from store.facts import Fingerprint, Listing, Member, Place, Problem, Session
 from store.layout import Moment, Unmendable
 from store.layouts.rec import LAYOUT
 from store.layouts.rec.specimens import command, footer, header
@@ -96,6 +96,9 @@ class RecStore:
         return [f"{each.path}: {each.text}" for each in found]
 
 
+MEMBER = Member("sessions", f"{ID}.ndjson", Fingerprint(0, 0, 0, 0, 0))
+
+
 def mended(
     path: Path, content: bytes, name: str | None = "recovered-x", changed: float = BEGAN + 999
 ) -> bytes:
@@ -103,7 +106,7 @@ def mended(
     path.write_bytes(content)
     fd = os.open(path, os.O_RDONLY)
     try:
-        return b"".join(LAYOUT.mend(ID, name, changed).build(fd))
+        return b"".join(LAYOUT.mend(ID, (MEMBER,), name, changed).build(fd, MEMBER.path))
     finally:
         os.close(fd)
 

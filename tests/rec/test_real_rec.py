@@ -66,7 +66,7 @@ class Real:
         }
         for name in ("home", "data", "state", "config", "cache", "run"):
             (folder / name).mkdir()
-        self.place = Place("rec", "rec", LAYOUT.default_roots(self.env, self.env["HOME"], sys.platform))
+        self.place = Place("rec", "rec", LAYOUT.default_roots(self.env, self.env["HOME"], sys.platform)[""])
         self.sessions = Path(self.place.path)
         self.state = Path(self.place.roots["state"])
 
@@ -197,7 +197,7 @@ def test_w17_rec_is_never_let_into_the_home_of_whoever_runs_the_tests(real: Real
 def test_rec_ignores_its_own_setting_of_a_place_as_we_do(real: Real) -> None:
     real.env["REC_STORAGE_PATH"] = str(real.folder / "elsewhere")
     assert real.start("work").parent == real.sessions
-    assert LAYOUT.default_roots(real.env, real.env["HOME"], sys.platform) == real.place.roots
+    assert LAYOUT.default_roots(real.env, real.env["HOME"], sys.platform)[""] == real.place.roots
 
 
 def test_recording_just_begun_is_live(real: Real) -> None:

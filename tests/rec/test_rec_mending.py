@@ -14,6 +14,7 @@ from rec_world import (
     HEAD,
     ID,
     LEAKED,
+    MEMBER,
     ONE,
     OTHER,
     TORN,
@@ -197,16 +198,16 @@ def test_line_beyond_all_limits_is_left_alone(path: Path) -> None:
     with path.open("ab") as file:
         file.truncate(edges.RECORD_LIMIT * 2)
     with path.open("rb") as file, pytest.raises(Unmendable, match="too long"):
-        list(LAYOUT.mend(ID, "x", BEGAN).build(file.fileno()))
+        list(LAYOUT.mend(ID, (MEMBER,), "x", BEGAN).build(file.fileno(), MEMBER.path))
 
 
 # What is told of it.
 
 
 def told_of(path: Path) -> str:
-    mend = RecMend("recovered-x", BEGAN)
+    mend = RecMend(MEMBER, "recovered-x", BEGAN)
     with path.open("rb") as file:
-        for _ in mend.build(file.fileno()):
+        for _ in mend.build(file.fileno(), MEMBER.path):
             pass
     return mend.account()
 

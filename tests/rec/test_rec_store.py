@@ -20,7 +20,7 @@ def store(tmp_path: Path) -> RecStore:
 
 
 def roots(env: dict[str, str], platform: str = "linux") -> list[str]:
-    return list(LAYOUT.default_roots(env, "/home/ana", platform).values())
+    return list(LAYOUT.default_roots(env, "/home/ana", platform)[""].values())
 
 
 def leftovers(store: RecStore) -> dict[str, str | None]:
@@ -51,7 +51,7 @@ def test_macos_has_one_folder_and_no_xdg() -> None:
 
 
 def test_first_root_holds_the_sessions() -> None:
-    assert next(iter(LAYOUT.default_roots({}, "/home/ana", "linux"))) == "sessions"
+    assert next(iter(LAYOUT.default_roots({}, "/home/ana", "linux")[""])) == "sessions"
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_link_among_the_aliases_is_left_alone(store: RecStore) -> None:
 
 
 def test_records_are_told_as_lines(store: RecStore) -> None:
-    told = [LAYOUT.describe(line) for line in (HEAD, ONE, FOOT, b"\x1b[2J", TWO)]
+    told = [LAYOUT.describe("sessions", f"{ID}.ndjson", line) for line in (HEAD, ONE, FOOT, b"\x1b[2J", TWO)]
     assert told == [
         "header   deploy",
         "      0  git pull",

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 from store import edges, opening
 from store.facts import Leftover, Listing, Member, Place, Problem, Session, State
-from store.layout import Layout, Mend, Moment, Specimen
+from store.layout import Layout, Mend, Moment, Specimen, xdg_folder
 from store.layouts.rec import specimens
 from store.layouts.rec.mend import RecMend
 from store.layouts.rec.reading import ENTRY, SUFFIX, read_ends, read_sessions
@@ -39,13 +39,15 @@ class RecLayout(Layout):
         "state": "The folder with recording.lock and recording.json; guessed from the path when left out.",
     }
 
-    def default_roots(self, env: Mapping[str, str], home: str, platform: str) -> Mapping[str, str]:
+    def default_roots(
+        self, env: Mapping[str, str], home: str, platform: str
+    ) -> Mapping[str, Mapping[str, str]]:
         if platform == "darwin":
             data = f"{home}/Library/Application Support/rec"
-            return _with_data(f"{data}/sessions", f"{data}/state")
-        data = _xdg(env, "XDG_DATA_HOME", f"{home}/.local/share")
-        state = _xdg(env, "XDG_STATE_HOME", f"{home}/.local/state")
-        return _with_data(f"{data}/rec/sessions", f"{state}/rec")
+            return {"": _with_data(f"{data}/sessions", f"{data}/state")}
+        data = xdg_folder(env, "XDG_DATA_HOME", f"{home}/.local/share")
+        state = xdg_folder(env, "XDG_STATE_HOME", f"{home}/.local/state")
+        return {"": _with_data(f"{data}/rec/sessions", f"{state}/rec")}
 
     def roots(self, paths: Mapping[str, str], env: Mapping[str, str], home: str) -> Mapping[str, str]:
         sessions = paths["path"].rstrip("/") or "/"
@@ -86,8 +88,8 @@ class RecLayout(Layout):
     def read(self, place: Place, context: Any, entries: list[str]) -> Iterator[Session | Problem]:
         return read_sessions(place, context, entries)
 
-    def mend(self, session: str, name: str | None, changed: float) -> Mend:
-        return RecMend(name, changed)
+    def mend(self, session: str, members: tuple[Member, ...], name: str | None, changed: float) -> Mend:
+        return RecMend(members[0], name, changed)
 
     def knows(self, root: str, path: str) -> bool:
         match root:
@@ -101,7 +103,7 @@ class RecLayout(Layout):
     def session_of(self, root: str, path: str) -> str | None:
         return path[: -len(SUFFIX)] if root == "sessions" and ENTRY.fullmatch(path) else None
 
-    def describe(self, record: bytes) -> str | None:
+    def describe(self, root: str, path: str, record: bytes) -> str | None:
         match decode(record):
             case Header(name=name):
                 return f"header   {printable(name)}"
@@ -122,20 +124,14 @@ def _with_data(sessions: str, state: str | None) -> Mapping[str, str]:
     return roots if state is None else roots | {"state": state}
 
 
-def _xdg(env: Mapping[str, str], key: str, default: str) -> str:
-    """An XDG folder; the variables count only when they are absolute, as the crate that rec uses has it."""
-    value = env.get(key, "")
-    return value.rstrip("/") or "/" if value.startswith("/") else default
-
-
 def _guess_state(sessions: str, env: Mapping[str, str], home: str) -> str | None:
     """The state folder of a sessions folder named without one, where rec's own rules give it away.
 
     Either rec's default store is meant, or one laid out like it under another home, or one as macOS has it.
     """
-    data = _xdg(env, "XDG_DATA_HOME", f"{home}/.local/share")
+    data = xdg_folder(env, "XDG_DATA_HOME", f"{home}/.local/share")
     if sessions == f"{data}/rec/sessions":
-        return f"{_xdg(env, 'XDG_STATE_HOME', f'{home}/.local/state')}/rec"
+        return f"{xdg_folder(env, 'XDG_STATE_HOME', f'{home}/.local/state')}/rec"
     if sessions.endswith("/.local/share/rec/sessions"):
         return sessions.removesuffix("/share/rec/sessions") + "/state/rec"
     if sessions.endswith("/Library/Application Support/rec/sessions"):

@@ -8,6 +8,7 @@ What is set aside here stays in the backup of the original.
 from collections.abc import Iterator
 
 from store import edges
+from store.facts import Member
 from store.layout import Mend, Unmendable
 from store.layouts.rec.records import (
     Command,
@@ -24,14 +25,16 @@ from store.layouts.rec.records import (
 class RecMend(Mend):
     """One session's mending; `build` may be started once."""
 
-    def __init__(self, name: str | None, changed: float) -> None:
+    def __init__(self, member: Member, name: str | None, changed: float) -> None:
+        self.source = member
+        self.paths = (member.path,)
         self._name = name
         self._changed = changed
         self._commands = 0
         self._set_aside = 0
         self._footer_added = False
 
-    def build(self, fd: int) -> Iterator[bytes]:
+    def build(self, fd: int, path: str) -> Iterator[bytes]:
         header: Header | None = None
         last: Header | Command | Footer | None = None
         for line in edges.iter_lines(fd):

@@ -47,7 +47,8 @@ class Result(StrEnum):
 
 
 class Packing(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """How a session is archived: the compression level, the form, what becomes of the original, and where to.
+    """How a session is archived: the compression level, the form, what becomes of the original, which part of it,
+    and where to.
 
     ``into`` is an absolute folder, or ``None`` for the archive in the store's own ``.maint``; ``pack_size`` is how
     many bytes of tar a pack holds at most.
@@ -56,6 +57,7 @@ class Packing(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults
     level: int = 3
     form: Literal["pack", "file"] = "pack"
     originals: Literal["remove", "trash", "keep"] = "remove"
+    part: Literal["whole", "payload"] = "whole"
     into: str | None = None
     pack_size: int = 256 << 20
 
@@ -70,6 +72,8 @@ class Action(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="a
     ``guard`` is the recorder's lock that is held meanwhile.
     ``packing`` and ``account`` go with sessions that are to be archived, ``pack`` with those that are: then it is
     the name of their pack.
+    ``index`` is set where the action is about a file that lists sessions: the label of its root, and its path; it
+    may have no members then, because the file is missing.
     ``mark`` is what the session is marked with in its pack (`store.marks.Why`): all there is to do where there are
     no members, and what is done last where there are.
     """
@@ -90,6 +94,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="a
     account: Account | None = None
     pack: str | None = None
     mark: str | None = None
+    index: tuple[str, str] | None = None
 
 
 def is_expiry(action: Action) -> bool:
@@ -114,6 +119,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="
     left: Fingerprint | None = None
     """What a rewritten session was left as, so that undoing can tell whether it has changed since."""
 
+    made: tuple[Member, ...] = ()
+    """Files that were made where there were none, and go when this is undone."""
+
     pack: str | None = None
     """The pack that holds the session now."""
 
@@ -131,6 +139,7 @@ def outcome_of(
     detail: str = "",
     *,
     left: Fingerprint | None = None,
+    made: tuple[Member, ...] = (),
     pack: str | None = None,
     freed: int = 0,
     trashed: int = 0,
@@ -147,6 +156,7 @@ def outcome_of(
         detail=detail,
         n=n,
         left=left,
+        made=made,
         pack=pack if pack is not None else action.pack,
         freed=freed,
         trashed=trashed,

@@ -118,6 +118,7 @@ def _journalled(
         stop=listener.stop,
         sealed=sealed,
         read=Bytes(store.place.name, planned.planned_bytes, listener.read),
+        problem=run.summary.problems.append,
     )
     try:
         for outcomes in outcomes_of(desk, planned):

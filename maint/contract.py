@@ -19,7 +19,7 @@ import msgspec
 from maint import passes
 from maint.verdicts import Act, Kept, Verdict
 from policies import ArchiveRules, PassOptions
-from store.facts import Leftover, Lock, Session
+from store.facts import Index, Leftover, Lock, Session
 
 Subject = TypeVar("Subject", Session, Lock, Leftover)
 
@@ -58,6 +58,10 @@ class Pass(ABC):
 
         It never sees what is protected, nor what ``where`` and ``stores`` exclude.
         """
+
+    def bind_index(self, options: Any, setting: Setting) -> Callable[[Index], Verdict] | None:
+        """The same for files in which a program lists its sessions, if the pass sees to those that are damaged."""
+        return None
 
     def compare(self, options: Any, setting: Setting, group: Iterable[Candidate]) -> Mapping[str, Act | Kept]:
         """The verdicts, by key, of all old enough candidates of one group; for passes that answer `Compare`."""

@@ -1,8 +1,8 @@
 """Handing out the actions of one store, in the order that keeps what leads to a session until it is seen to.
 
 First what is done to sessions one by one; then what is about packs, which is done many at a time: bringing sessions
-back from them, making them, marking what has expired in them, rewriting them; and last what takes away what leads
-to a session.
+back from them, making them, marking what has expired in them, rewriting them; then the files that list sessions,
+which must tell what was done; and last what takes away what leads to a session.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,8 +14,11 @@ import msgspec
 from maint.actions import Action, Outcome, Result, Verb, outcome_of
 from maint.desk import Desk
 from maint.execute import Hands
+from maint.indexing import Touched, keep_true
 from maint.planned import PlannedStore
 from maint.workers import Crew, Died
+from store import names
+from store.facts import Problem
 
 BATCH = 128
 """Actions a task: few enough that a stop is prompt, enough that sending them costs nothing."""
@@ -32,7 +35,8 @@ class Phase(IntEnum):
     ARCHIVE = 2
     MARK = 3
     COMPACT = 4
-    LAST = 5
+    INDEX = 5
+    LAST = 6
 
 
 class _Kind(msgspec.Struct, gc=False):
@@ -42,6 +46,7 @@ class _Kind(msgspec.Struct, gc=False):
     pack: str | None = None
     mark: str | None = None
     members: tuple[msgspec.Raw, ...] = ()
+    index: msgspec.Raw | None = None
 
 
 _Numbered = tuple[int, bytes]
@@ -57,6 +62,7 @@ def outcomes_of(desk: Desk, planned: PlannedStore) -> Iterator[list[Outcome]]:
     An action that waits for a session is skipped when that session's own action was not done.
     """
     undone: set[str] = set()
+    touched = Touched(desk.place)
     waiting: _Waiting = {phase: [] for phase in Phase}
     hands = Hands(desk.place, desk.run)
     crew: Crew[_Numbered, list[Outcome]] = Crew(_jobs(desk, planned), hands, desk.stop)
@@ -64,18 +70,41 @@ def outcomes_of(desk: Desk, planned: PlannedStore) -> Iterator[list[Outcome]]:
         for task, answer in crew.run(_batches(_single(planned, waiting))):
             outcomes = _unanswered(task, answer) if isinstance(answer, Died) else answer
             undone.update(outcome.session for outcome in outcomes if outcome.result is not Result.DONE)
+            touched.take(outcomes)
             yield outcomes
         for phase in (Phase.RESTORE, Phase.ARCHIVE, Phase.MARK, Phase.COMPACT):
             if waiting[phase] and not desk.stop():
                 for outcomes in _of_packs(desk, planned, phase, waiting[phase], undone):
                     undone.update(each.session for each in outcomes if each.result is not Result.DONE)
+                    touched.take(outcomes)
                     yield outcomes
+        yield _indexed(desk, planned, hands, waiting[Phase.INDEX], touched)
         for some in _some(waiting[Phase.LAST]):
             if desk.stop():
                 return
             yield [_after(hands, n, _decode(planned.line_at(offset)), undone) for n, offset in some]
     finally:
         hands.close()
+
+
+def _indexed(
+    desk: Desk, planned: PlannedStore, hands: Hands, wanted: list[tuple[int, int]], touched: Touched
+) -> list[Outcome]:
+    """The outcomes of actions on files that list sessions; those that list what was touched are made true, too.
+
+    That is part of what was begun, so that nobody's stop prevents it.
+    """
+    outcomes: list[Outcome] = []
+    for n, offset in wanted:
+        action = _decode(planned.line_at(offset))
+        if desk.stop() and action.index not in touched.sessions:
+            continue
+        outcomes.append(hands.carry_out(n, action))
+        if outcomes[-1].result is Result.DONE and action.index is not None:
+            touched.sessions.pop(action.index, None)  # it tells of all sessions now
+    for path, why in keep_true(desk.roots, desk.place, touched, desk.run, sum(planned.planned.values())):
+        desk.problem(Problem(desk.place.name, names.printable(path), f"does not tell what was done: {why}"))
+    return outcomes
 
 
 def _of_packs(
@@ -103,6 +132,8 @@ def _of_packs(
 
 def phase_of(kind: _Kind) -> Phase:
     """When an action of this kind is done."""
+    if kind.index is not None:
+        return Phase.INDEX
     if kind.pack is not None and kind.mark is not None and not kind.members:
         return Phase.MARK
     match kind.verb:

@@ -8,22 +8,26 @@ Whoever asks again for an action that an earlier, killed attempt of the same run
 import os
 import time
 from contextlib import suppress
+from functools import partial
 from typing import assert_never
 
 import msgspec
 
 from maint.actions import Action, Outcome, Result, Verb, outcome_of
+from maint.indexing import reindex
 from maint.reaching import describe, open_roots
 from store import change, durable, locks, looking, names, opening
 from store.change import Skip, Stranded
 from store.durable import Poisoned
-from store.facts import Place
+from store.facts import Fingerprint, Member, Place
 from store.layout import Unmendable, known_layouts
 from store.reverting import revert
 from store.roots import RootFds
 
 LONG_IDLE = 86_400.0
 """Seconds of silence that make up for a system that cannot tell writers."""
+
+_FLAT = 2  # links of a folder that holds no other
 
 _decode = msgspec.json.Decoder(Action).decode
 
@@ -78,7 +82,7 @@ class Hands:
             case Verb.UNLOCK:
                 return self._unlock(n, action)
             case Verb.RECOVER:
-                return self._recover(n, action)
+                return self._reindex(n, action) if action.index is not None else self._recover(n, action)
             case Verb.EXPIRE_TRASH:
                 for member in action.members:
                     change.expire(self.roots, member.path, member.fingerprint)
@@ -113,25 +117,56 @@ class Hands:
         return outcome_of(n, action, Result.DONE)
 
     def _recover(self, n: int, action: Action) -> Outcome:
-        (member,) = action.members
-        changed = member.fingerprint.mtime_ns / 1e9
+        """Make a crashed session whole: files that it lacks first, and what is rewritten last.
+
+        What was made goes to the trash again if the rest cannot be done.
+        """
+        changed = max(member.fingerprint.mtime_ns for member in action.members) / 1e9
         mend = self._layout.mend(action.session, action.members, action.name, changed)
         idle = time.time() - changed > LONG_IDLE
-        rewritten = change.rewrite(
-            self.roots, member, self._run, n, lambda fd: mend.build(fd, member.path), idle=idle
-        )
-        told = [mend.account()] if rewritten.backup else []
+        made: list[Member] = []
+        told: list[str] = []
+        left: Fingerprint | None = None
+        try:
+            for part, path in enumerate(mend.paths, 1):
+                build = partial(mend.build, path=path)
+                if path != mend.source.path:
+                    print_of = change.make(self.roots, mend.source, path, self._run, n, part, build)
+                    made.append(Member(mend.source.root, path, print_of))
+                    continue
+                rewritten = change.rewrite(self.roots, mend.source, self._run, n, build, idle=idle)
+                left = rewritten.fingerprint
+                if rewritten.carried:
+                    told.append(f"carried over {rewritten.carried} bytes that were appended meanwhile")
+                told.append(f"the original is {rewritten.backup}")
+        except BaseException:
+            if made:
+                change.move_to_trash(self.roots, tuple(made), self._run)
+            raise
         if action.name is not None:
-            told.append(f"renamed to {action.name}")
-        if rewritten.carried:
-            told.append(f"carried over {rewritten.carried} bytes that were appended meanwhile")
-        told.append(f"the original is {rewritten.backup}")
-        return outcome_of(n, action, Result.DONE, "; ".join(told), left=rewritten.fingerprint)
+            told.insert(0, f"renamed to {action.name}")
+        told.insert(0, mend.account())
+        return outcome_of(n, action, Result.DONE, "; ".join(told), left=left, made=tuple(made))
+
+    def _reindex(self, n: int, action: Action) -> Outcome:
+        """Make a file that lists sessions tell what is there, all of it."""
+        root, path = action.index or ("", "")
+        done = reindex(self.roots, self._layout, root, path, None, self._run, n)
+        if done is None:
+            return outcome_of(n, action, Result.DONE, "it tells the truth already")
+        if done.made:
+            return outcome_of(n, action, Result.DONE, "made anew", made=(Member(root, path, done.left),))
+        backup = names.backup_path(self._run, root, path)
+        return outcome_of(n, action, Result.DONE, f"made true; the original is {backup}", left=done.left)
 
     def _restore(self, n: int, action: Action) -> Outcome:
-        (member,) = action.members
+        member = action.members[0]
         kept = names.parse_trash_path(member.path)
-        if kept is not None:
+        if kept is None and not names.is_ours(member.path):
+            change.move_to_trash(
+                self.roots, action.members, self._run
+            )  # what recovering made, and nobody had
+        elif kept is not None:
             try:
                 change.put_back(self.roots, kept.run, kept.root, kept.path)
             except Skip:
@@ -149,7 +184,11 @@ def sync_roots(roots: RootFds, run: str) -> None:
     """Make the moves of a run durable: what came into its trash first, then what left the store's own folders.
 
     Our folders were made durable in their parents when they were made.
+    Where sessions lie in folders of their own, one sync for all takes less than one for each.
     """
+    for home in dict.fromkeys(roots.home(label) for label in roots.labels):
+        if _has_folders(roots, home, run):
+            durable.sync_file_system(roots[home], home)
     for label in roots.labels:
         trash = names.trash_path(run, label, "name").rpartition("/")[0]
         with suppress(FileNotFoundError):
@@ -160,3 +199,18 @@ def sync_roots(roots: RootFds, run: str) -> None:
                 os.close(folder)
     for label in roots.labels:
         durable.sync_folder(roots[label], label)
+
+
+def _has_folders(roots: RootFds, home: str, run: str) -> bool:
+    """Whether a run has moved anything to its trash that did not lie in a root itself."""
+    for label in roots.labels:
+        above = names.trash_path(run, label, "name").rpartition("/")[0]
+        with suppress(FileNotFoundError):
+            folder = opening.open_below(roots[home], above, opening.FOLDER_FLAGS)
+            try:
+                # A folder has more than two links where it holds another one, or one where nobody counts.
+                if os.fstat(folder).st_nlink != _FLAT:
+                    return True
+            finally:
+                os.close(folder)
+    return False

@@ -11,7 +11,7 @@ from maint.actions import Outcome
 from maint.owner import as_owner
 from maint.reaching import describe, open_roots
 from maint.run import Busy, Run, Unreachable
-from store import durable, names
+from store import durable, names, targets
 from store.facts import Place
 from store.locks import StoreLock, holder
 from store.roots import RootFds
@@ -41,6 +41,7 @@ def hold(
                 if _acquire(lock, wait, stop):
                     stack.callback(lock.release)
                     _introduce(roots)
+                    targets.record(place, roots)
                     held.append(Held(place, roots, lock))
                 else:
                     run.busy.append(Busy(place, holder(roots[roots.first]), lock.note_skip()))

@@ -19,7 +19,7 @@ from maint.actions import REMOVES_SESSIONS, Action, Verb
 from maint.contract import Candidate, Pass, Setting
 from maint.verdicts import Act, Compare, Kept, No, Verdict, Wait
 from policies import Cap, Limits, NameTemplate, PassOptions, Policy
-from store.facts import Leftover, Lock, Place, Session, State, account_of
+from store.facts import Index, Leftover, Lock, Place, Session, State, account_of, is_store
 
 _CORRUPT = State.CORRUPT  # looked up once: that costs more than all the rest of a question
 
@@ -90,12 +90,17 @@ class Judge:
         steps = [
             self._bind(position, passes[options.pass_name], options)
             for position, options in enumerate(policy.passes)
-            if options.of_archived is archived and (options.stores is None or store in options.stores)
+            if options.of_archived is archived and (options.stores is None or is_store(store, options.stores))
         ]
         self.sessions = [step for step in steps if step.pass_.subject is Session]
         self.compares = any(getattr(step.options, "compares", False) for step in self.sessions)
         self.locks = [step for step in steps if step.pass_.subject is Lock]
         self.leftovers = [step for step in steps if step.pass_.subject is Leftover]
+        self.indexes = [
+            step._replace(judge=judge)
+            for step in steps
+            if (judge := step.pass_.bind_index(step.options, self.setting)) is not None
+        ]
 
     def _bind(self, position: int, pass_: Pass, options: PassOptions) -> Step:
         where = options.where
@@ -185,8 +190,8 @@ class Judge:
                 case _:
                     pass
 
-    def other(self, steps: list[Step], subject: Lock | Leftover) -> tuple[Step, Verdict] | None:
-        """The first verdict to act on a lock or a leftover, or the last one not to."""
+    def other(self, steps: list[Step], subject: Lock | Leftover | Index) -> tuple[Step, Verdict] | None:
+        """The first verdict to act on a lock, a leftover or an index, or the last one not to."""
         told: tuple[Step, Verdict] | None = None
         for step in steps:
             if subject.last_changed > self._idle_before:
@@ -200,19 +205,49 @@ class Judge:
 
 
 def action_for(place: Place, session: Session, pass_name: str, act: Act) -> Action:
-    """The action that a pass's verdict on a session asks for; a new name is settled later."""
+    """The action that a pass's verdict on a session asks for; a new name is settled later.
+
+    What leads to a session goes when it is removed; when it is archived that stays, because it will lead to it again.
+    The payload of a session is archived under a name of its own, so that neither copy passes for the other.
+    """
+    id_, members, size = session.id, session.members, session.bytes
+    if act.packing is not None and act.packing.part == "payload":
+        id_, members = payload_id(id_), session.payload
+        size = sum(member.fingerprint.size for member in members)
+    elif act.verb in REMOVES_SESSIONS:
+        members += session.pointers
     return Action(
         verb=act.verb,
         pass_=pass_name,
         store=session.store,
-        session=session.id,
-        path=place.absolute(session.members[0]),
-        bytes=session.bytes,
+        session=id_,
+        path=place.absolute(members[0]),
+        bytes=size,
         reason=act.reason,
-        members=session.members,
+        members=members,
         old_name=session.name,
         packing=act.packing,
         account=account_of(session) if act.packing is not None else None,
+    )
+
+
+def payload_id(session: str) -> str:
+    """What the payload of a session is called in the archive."""
+    return f"{session}.payload"
+
+
+def action_for_index(place: Place, index: Index, pass_name: str, act: Act) -> Action:
+    """The action on a file that lists sessions."""
+    return Action(
+        verb=act.verb,
+        pass_=pass_name,
+        store=index.store,
+        session=index.id,
+        path=f"{place.roots[index.root]}/{index.path}",
+        bytes=index.bytes,
+        reason=act.reason,
+        members=index.members,
+        index=(index.root, index.path),
     )
 
 

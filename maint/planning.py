@@ -13,11 +13,13 @@ from maint.judge import (
     Comparison,
     Judge,
     Protected,
+    action_for_index,
     action_for_other,
     clock_refusal,
     refusals,
     unique_name,
 )
+from maint.kin import Child, takes_away, with_their_parents
 from maint.owner import as_owner
 from maint.packed import Shelf, copies_of, look_at_packs, plan_compaction
 from maint.planned import Plan, PlannedStore
@@ -107,6 +109,8 @@ def make_plan(
     }
     for ground, judge, store, found, spool in read:
         moved: dict[str, float] = {}
+        children: list[Child] = []
+        going: set[str] = set()
         with spool:
             for draft in read_drafts(spool):
                 if draft.key is not None:
@@ -116,8 +120,23 @@ def make_plan(
                 line = draft.line
                 if draft.rename_at is not None:
                     line = _named(draft, draft.rename_at, policy, found.taken, moved)
+                if draft.parent is not None:
+                    children.append(Child(line, draft.verb, draft.bytes, draft.parent))
+                    continue
+                if (
+                    found.parents
+                    and (action := _decode(line)).session in found.parents
+                    and takes_away(action)
+                ):
+                    going.add(action.session)
                 store.add_line(line, draft.verb, draft.bytes)
+        for child in with_their_parents(children, going):
+            store.add_line(child.line, child.verb, child.bytes)
         listing = listings[store.place.name]
+        for index in listing.indexes:
+            told = judge.other(judge.indexes, index)
+            if told is not None and isinstance(told[1], Act):
+                store.add(action_for_index(store.place, index, told[0].options.pass_name, told[1]))
         for leftover in listing.leftovers:
             told = judge.other(judge.leftovers, leftover)
             if told is not None and isinstance(told[1], Act):

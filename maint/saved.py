@@ -155,17 +155,25 @@ def _wrong(action: Action) -> str | None:
         return f"{names.printable(action.pack)!r} is not the name of a pack"
     if _is_marking(action):
         return None
+    if action.index is not None:
+        return _wrong_index(action)
     if action.verb is Verb.RESTORE or not action.members:
         return f"no plan has {action.verb} actions, or actions without files"
     if (action.pack is not None) is not (action.verb is Verb.COMPACT) or action.mark is not None:
         return f"{action.verb} has nothing to do with a pack"
-    if action.verb is Verb.RECOVER and len(action.members) != 1:
-        return "a recovered session has one file"
     if action.verb is not Verb.ARCHIVE:
         return f"nothing is packed by {action.verb}" if action.packing is not None else None
     if action.packing is None or action.account is None:
         return "it does not say what is to be packed, and how"
     return _wrong_packing(action.packing, len(action.members))
+
+
+def _wrong_index(action: Action) -> str | None:
+    """What no plan asks for of a file that lists sessions: it is recovered, alone, and is the one that is named."""
+    files = [(member.root, member.path) for member in action.members]
+    if action.verb is not Verb.RECOVER or action.pack is not None or action.mark is not None:
+        return f"{action.verb} has nothing to do with a file that lists sessions"
+    return "it is not about the file that it names" if files not in ([], [action.index]) else None
 
 
 def _is_marking(action: Action) -> bool:
@@ -195,6 +203,14 @@ def _misplaced(action: Action, store: StoreLine) -> str | None:
         parts = (action.pack, names.marks_name(action.pack))[: len(action.members)]
         if tuple(member.path for member in action.members) != parts:
             return "it is not about the pack that it names"
+    if action.index is not None:
+        root, path = action.index
+        if (
+            root not in store.roots
+            or not names.is_clean(path)
+            or not known_layouts()[store.kind].knows(root, path)
+        ):
+            return f"{names.printable(path)!r} lists no sessions"
     for member in action.members if action.guard is None else (*action.members, action.guard):
         if member.root not in store.roots or not names.is_clean(member.path):
             return f"{names.printable(member.path)!r} lies outside of the store"

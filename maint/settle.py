@@ -14,6 +14,7 @@ import msgspec
 from maint import journal
 from maint.actions import TO_TRASH, Action, Outcome, Result, Verb, outcome_of
 from maint.execute import Hands
+from maint.indexing import Touched, keep_true
 from maint.journal import BeginLine, EndLine, Journal
 from maint.settling_packs import (
     Sealed,
@@ -24,9 +25,10 @@ from maint.settling_packs import (
     settle_compacted,
     settle_packed,
 )
-from store import durable, looking, names, opening, trash
+from store import durable, looking, names, trash
 from store.change import Skip, carry_over, put_back
 from store.facts import Place, Problem
+from store.layout import Unmendable, known_layouts
 from store.roots import RootFds
 from store.trash import Trashed
 
@@ -40,17 +42,26 @@ def settle(roots: RootFds, place: Place, run: str) -> tuple[list[Outcome], list[
     Gives what was done, and what needs a person.
     """
     outcomes: list[Outcome] = []
+    problems: list[Problem] = []
     for earlier in journal.runs(roots):
         if earlier != run and not journal.has_ended(roots, earlier):
-            outcomes += _finish(roots, place, earlier, run)
+            outcomes += _finish(roots, place, earlier, run, problems)
             remove_unsealed(roots, earlier)
-    late, problems = _see_to_late_writers(roots, place)
-    return outcomes + late, problems
+    late, more = _see_to_late_writers(roots, place)
+    if late:
+        touched = Touched(place)
+        touched.take(late)
+        problems += [
+            Problem(place.name, names.printable(path), f"does not tell what was brought back: {why}")
+            for path, why in keep_true(roots, place, touched, run, 0)
+        ]
+    return outcomes + late, problems + more
 
 
-def _finish(roots: RootFds, place: Place, earlier: str, run: str) -> list[Outcome]:
+def _finish(roots: RootFds, place: Place, earlier: str, run: str, problems: list[Problem]) -> list[Outcome]:
     """Bring one killed run to its end, and say in its journal what became of it."""
     begun = False
+    touched = Touched(place)
     intended = 0
     pending: dict[int, Action] = {}
     done: Counter[str] = Counter()
@@ -61,6 +72,7 @@ def _finish(roots: RootFds, place: Place, earlier: str, run: str) -> list[Outcom
                 intended += 1
             case Outcome():
                 pending.pop(line.n, None)
+                touched.take((line,))
                 done[line.verb] += line.result is Result.DONE
             case BeginLine():
                 begun = True
@@ -72,7 +84,7 @@ def _finish(roots: RootFds, place: Place, earlier: str, run: str) -> list[Outcom
     try:
         for n, action in pending.items() if begun else ():
             try:
-                outcome = _settle_one(roots, hands, sealed, n, action, earlier)
+                outcome = _settle_one(roots, place, hands, sealed, n, action, earlier)
             except ValueError as error:  # whatever wrote this journal, it was not us
                 outcome = outcome_of(n, action, Result.FAILED, str(error))
             if outcome is not None:
@@ -80,6 +92,12 @@ def _finish(roots: RootFds, place: Place, earlier: str, run: str) -> list[Outcom
                 done[outcome.verb] += outcome.result is Result.DONE
     finally:
         hands.close()
+    if begun:
+        touched.take_actions(pending.values())
+        problems += [
+            Problem(place.name, names.printable(path), f"does not tell what run {earlier} did: {why}")
+            for path, why in keep_true(roots, place, touched, earlier, intended)
+        ]
     if any(each.verb is Verb.RESTORE and each.result is Result.DONE for each in outcomes):
         for home in dict.fromkeys(roots.home(label) for label in roots.labels):
             durable.sync_file_system(roots[home], home)
@@ -102,7 +120,7 @@ def _finish(roots: RootFds, place: Place, earlier: str, run: str) -> list[Outcom
 
 
 def _settle_one(
-    roots: RootFds, hands: Hands, sealed: Sealed, n: int, action: Action, run: str
+    roots: RootFds, place: Place, hands: Hands, sealed: Sealed, n: int, action: Action, run: str
 ) -> Outcome | None:
     """What became of an action whose outcome was never written down; ``None`` if it was not begun."""
     if action.packing is not None and action.packing.form == "file":
@@ -125,23 +143,29 @@ def _settle_one(
                 put_back(roots, run, member.root, member.path)
             except (Skip, OSError) as error:
                 return outcome_of(n, action, Result.FAILED, f"{member.path} could not be put back: {error}")
-    elif (action.verb is Verb.RECOVER and _has_begun(roots, run, n, action)) or action.verb is Verb.RESTORE:
+    elif action.index is not None:
+        return None  # what it lists was seen to
+    elif (
+        action.verb is Verb.RECOVER and _has_begun(roots, place, run, n, action)
+    ) or action.verb is Verb.RESTORE:
         return hands.carry_out(n, action)
     return None
 
 
-def _has_begun(roots: RootFds, run: str, n: int, action: Action) -> bool:
-    """Whether a rewrite has left anything: its temporary file, or a backup."""
-    (member,) = action.members
-    home = roots[roots.home(member.root)]
-    for path in (names.tmp_path(run, n), names.backup_path(run, member.root, member.path)):
-        try:
-            with opening.parent_of(home, path) as (folder, name):
-                if looking.stat_at(folder, name) is not None:
-                    return True
-        except FileNotFoundError:
-            continue
-    return False
+def _has_begun(roots: RootFds, place: Place, run: str, n: int, action: Action) -> bool:
+    """Whether a recovery has left anything: a temporary file, a backup, or a file that it made."""
+    changed = max(member.fingerprint.mtime_ns for member in action.members) / 1e9
+    try:
+        mend = known_layouts()[place.kind].mend(action.session, action.members, action.name, changed)
+    except Unmendable:
+        return False
+    home = roots[roots.home(mend.source.root)]
+    ours = [names.backup_path(run, mend.source.root, mend.source.path)]
+    ours += [names.tmp_path(run, n, part) for part in range(len(mend.paths) + 1)]
+    if any(looking.stat_below(home, path) is not None for path in ours):
+        return True
+    made = [path for path in mend.paths if path != mend.source.path]
+    return any(looking.stat_below(roots[mend.source.root], path) is not None for path in made)
 
 
 def _see_to_late_writers(roots: RootFds, place: Place) -> tuple[list[Outcome], list[Problem]]:
@@ -180,9 +204,14 @@ def _bring_home(roots: RootFds, kept: Trashed, n: int, action: Action) -> Outcom
     """Give a session what was written to its trashed or backed up self; ``None`` if it has that already."""
     if not kept.backup:
         put_back(roots, kept.run, kept.root, kept.path)
+        for member in action.members:  # of half a session its owner could make nothing
+            if (member.root, member.path) != (kept.root, kept.path):
+                with suppress(Skip):
+                    put_back(roots, kept.run, member.root, member.path)
         restored = msgspec.structs.replace(action, verb=Verb.RESTORE)
         return outcome_of(n, restored, Result.DONE, "put back: it was written to in the trash")
-    carried = carry_over(roots, action.members[0], kept.run)
+    member = next(each for each in action.members if (each.root, each.path) == (kept.root, kept.path))
+    carried = carry_over(roots, member, kept.run)
     if not carried:
         return None
     return outcome_of(n, action, Result.DONE, f"carried over {carried} bytes that were appended late")

@@ -15,6 +15,7 @@ import msgspec
 from maint.actions import Verb
 from maint.contract import Candidate
 from maint.judge import PROTECTED_STATES, Claim, Judge, action_for
+from maint.kin import takes_away
 from maint.run import Progress
 from maint.tally import Tally
 from maint.verdicts import Act, Compare
@@ -40,6 +41,7 @@ class Draft(msgspec.Struct):
 
     ``position`` is the place of its pass in the policy; verb and bytes are the action's own.
     With ``rename_at`` it waits for a unique name, with ``key`` for the comparison of that session.
+    With ``parent`` it waits for that session, which must go too, or this one stays.
     """
 
     line: bytes
@@ -48,6 +50,7 @@ class Draft(msgspec.Struct):
     bytes: int
     rename_at: float | None = None
     key: str | None = None
+    parent: str | None = None
 
 
 class Found(msgspec.Struct):
@@ -59,6 +62,7 @@ class Found(msgspec.Struct):
     taken: list[str] = msgspec.field(default_factory=list)
     claimed: list[str] = msgspec.field(default_factory=list)
     living: list[str] = msgspec.field(default_factory=list)
+    parents: list[str] = msgspec.field(default_factory=list)
     problems: list[Problem] = msgspec.field(default_factory=list)
 
 
@@ -68,7 +72,7 @@ class StoreSurvey:
 
     ``taken`` are the names that recovering must not give again.
     Of the sessions that locks point at, ``claimed`` are those that a pass has claimed, and ``living`` those that
-    live or that nobody understands.
+    live or that nobody understands; ``parents`` are those that sessions wait for which are to go.
     """
 
     tally: Tally = field(default_factory=Tally)
@@ -76,6 +80,7 @@ class StoreSurvey:
     taken: set[str] = field(default_factory=set)
     claimed: set[str] = field(default_factory=set)
     living: set[str] = field(default_factory=set)
+    parents: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
     complete: bool = True
 
@@ -159,19 +164,22 @@ class Reader:
         match claim.verdict:
             case Act() as act:
                 draft = self._drafted(session, claim.position, act)
-                draft.rename_at = act.rename_at
+                draft.rename_at = act.rename_at if self._layout.names_sessions else None
             case Compare(reason=reason):
                 draft = self._drafted(session, claim.position, Act(Verb.PRUNE, reason))
                 draft.key = key_of(session)
             case _:
                 return
         found.drafts.append(draft)
+        if draft.parent is not None:
+            found.parents.append(draft.parent)
         if session.id in self._pointed:
             found.claimed.append(session.id)
 
     def _drafted(self, session: Session, position: int, act: Act) -> Draft:
         action = action_for(self._place, session, self._pass_names[position], act)
-        return Draft(_encode(action), position, act.verb, session.bytes)
+        parent = session.parent if takes_away(action) else None
+        return Draft(_encode(action), position, act.verb, action.bytes, parent=parent)
 
     def _enter(self, session: Session, found: Found, claim: Claim | None, *, protected: bool) -> None:
         """Enter the session for the comparisons it takes part in; what nobody understands takes part in none."""
@@ -221,6 +229,7 @@ def survey(
         result.taken.update(answer.taken)
         result.claimed.update(answer.claimed)
         result.living.update(answer.living)
+        result.parents.update(answer.parents)
         result.problems += answer.problems
         for draft in answer.drafts:
             write_draft(spool, draft)
@@ -235,8 +244,8 @@ _SEPARATOR = b"\x1f"
 def write_draft(spool: IO[bytes], draft: Draft) -> None:
     """Append a draft to a spool: one line; JSON and ids hold no separator."""
     rename_at = b"" if draft.rename_at is None else repr(draft.rename_at).encode()
-    key = (draft.key or "").encode()
-    head = b"%d %d" % (draft.position, draft.bytes), draft.verb.encode(), rename_at, key
+    key, parent = (draft.key or "").encode(), (draft.parent or "").encode()
+    head = b"%d %d" % (draft.position, draft.bytes), draft.verb.encode(), rename_at, key, parent
     spool.write(_SEPARATOR.join((*head, draft.line)) + b"\n")
 
 
@@ -244,7 +253,7 @@ def read_drafts(spool: IO[bytes]) -> Iterator[Draft]:
     """All drafts of a spool, from its beginning."""
     spool.seek(0)
     for line in spool:
-        numbers, verb, rename_at, key, action = line.split(_SEPARATOR, 4)
+        numbers, verb, rename_at, key, parent, action = line.split(_SEPARATOR, 5)
         position, size = map(int, numbers.split())
         yield Draft(
             action.rstrip(b"\n"),
@@ -253,4 +262,5 @@ def read_drafts(spool: IO[bytes]) -> Iterator[Draft]:
             size,
             float(rename_at) if rename_at else None,
             key.decode() or None,
+            parent.decode() or None,
         )

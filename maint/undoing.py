@@ -58,7 +58,9 @@ def undo_of(roots: RootFds, place: Place, run: str) -> Undoing | None:
         elif action.verb in (Verb.ARCHIVE, Verb.COMPACT) or action.pack is not None:
             if outcome is not None and outcome.result is Result.DONE:
                 _undo_packed(undoing, roots, place, action, outcome, waiting)
-        elif action.verb in TO_TRASH or action.verb is Verb.RECOVER:
+        elif action.verb is Verb.RECOVER:
+            _undo_recovery(undoing, place, action, outcome, waiting)
+        elif action.verb in TO_TRASH:
             _undo_one(undoing, place, action, outcome, waiting)
         elif outcome is not None and outcome.result is Result.DONE and action.verb is Verb.EXPIRE_TRASH:
             undoing.impossible.append(f"{action.session}: it has ended for good")
@@ -74,17 +76,43 @@ def _undo_one(
     outcome: Outcome | None,
     waiting: dict[tuple[str, str, bool], Trashed],
 ) -> None:
-    backup = action.verb is Verb.RECOVER
     for member in action.members:
-        kept = waiting.get((member.root, member.path, backup))
-        if kept is None:
-            if outcome is not None:
-                gone = "its backup" if backup else "it"
-                undoing.impossible.append(f"{action.session}: {gone} is no longer there to be put back")
-            continue
-        left = outcome.left if outcome is not None else None
-        guard = Member(member.root, member.path, left) if backup and left is not None else None
-        undoing.actions.append(restoring(place, kept, action.session, f"taking back {action.verb}", guard))
+        kept = waiting.get((member.root, member.path, False))
+        if kept is not None:
+            undoing.actions.append(restoring(place, kept, action.session, f"taking back {action.verb}"))
+        elif outcome is not None:
+            undoing.impossible.append(f"{action.session}: it is no longer there to be put back")
+
+
+def _undo_recovery(
+    undoing: Undoing,
+    place: Place,
+    action: Action,
+    outcome: Outcome | None,
+    waiting: dict[tuple[str, str, bool], Trashed],
+) -> None:
+    """Take back that something was made whole: what was made goes, what was rewritten gets its old bytes."""
+    made = outcome.made if outcome is not None else ()
+    left = outcome.left if outcome is not None else None
+    if made:
+        undoing.actions.append(
+            Action(
+                verb=Verb.RESTORE,
+                pass_="undo",
+                store=place.name,
+                session=action.session,
+                path=place.absolute(made[0]),
+                bytes=sum(member.fingerprint.size for member in made),
+                reason=f"taking back {action.verb}, which made this",
+                members=made,
+            )
+        )
+    kept = [each for member in action.members if (each := waiting.get((member.root, member.path, True)))]
+    for each in kept:
+        guard = Member(each.root, each.path, left) if left is not None else None
+        undoing.actions.append(restoring(place, each, action.session, f"taking back {action.verb}", guard))
+    if left is not None and not kept:
+        undoing.impossible.append(f"{action.session}: its backup is no longer there to be put back")
 
 
 def _undo_packed(

@@ -5,10 +5,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from store.archives import with_archives
 from store.facts import Place
 from store.layout import Layout, Moment, known_layouts
 from store.names import printable
+from store.targets import with_targets
 
 if TYPE_CHECKING:  # the shipped default names no store, so that it need not be read to find them
     from maint.remembered import Named
@@ -37,7 +40,12 @@ def places(policy: "Policy | None", env: Mapping[str, str] | None = None) -> lis
 
 def places_named(specs: "Sequence[StoreSpec | Named]", env: Mapping[str, str] | None = None) -> list[Place]:
     """The same for the stores that a policy names; the default ones if it names none."""
-    return [with_archives(place) for place in _places(specs, os.environ if env is None else env)]
+    return [_with_all_roots(place) for place in _places(specs, os.environ if env is None else env)]
+
+
+def _with_all_roots(place: Place) -> Place:
+    """The store with the folders of its packs, and those elsewhere that its entries lead to."""
+    return with_targets(with_archives(place), known_layouts()[place.kind].targets(place))
 
 
 def _places(specs: "Sequence[StoreSpec | Named]", env: Mapping[str, str]) -> list[Place]:
@@ -63,7 +71,7 @@ def _default_places(name: str, layout: Layout, env: Mapping[str, str], home: str
     return [
         place
         for suffix, roots in layout.default_roots(env, home, sys.platform).items()
-        if os.path.isdir((place := Place(f"{name}-{suffix}" if suffix else name, layout.kind, roots)).path)
+        if os.path.isdir((place := Place(f"{name}@{suffix}" if suffix else name, layout.kind, roots)).path)
     ]
 
 
@@ -77,8 +85,9 @@ def place_at(path: str, now: float, env: Mapping[str, str] | None = None) -> Pla
     home = os.path.expanduser("~")
     for kind, layout in known_layouts().items():
         place = Place(os.path.basename(path) or kind, kind, layout.roots({"path": path}, env, home))
+        place = msgspec.structs.replace(place, roots={**place.roots, **layout.targets(place)})
         if layout.discover(place, Moment(now, 0.0)).entries:
-            return with_archives(place)
+            return _with_all_roots(place)
     raise NoStore(
         f"no sessions of {', '.join(known_layouts())} in {printable(path)}; name the store in a policy"
     )

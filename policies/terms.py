@@ -16,7 +16,7 @@ from policies.durations import Duration
 from policies.kleene import Test
 from policies.sizes import Size
 from policies.words import Glob, Kind, Place
-from store.facts import Session, State
+from store.facts import Session, State, is_store
 
 Value: TypeAlias = tuple[str, ...] | Duration | Size | int | str
 
@@ -38,7 +38,7 @@ def any_match(globs: tuple[str, ...]) -> Callable[[str], bool]:
 
 def _store(names: tuple[str, ...], _now: float, _zone: ZoneInfo) -> Test:
     named = frozenset(names)
-    return lambda session: session.store in named
+    return lambda session: is_store(session.store, named)
 
 
 def _kind(kinds: tuple[str, ...], _now: float, _zone: ZoneInfo) -> Test:

@@ -17,6 +17,7 @@ outlives the grace period on a system without leases.
 from store.carrying import carry_over
 from store.copying import copy_out
 from store.looking import Skip, Stranded
+from store.making import make, make_new
 from store.removing import expire, let_go, move_to_trash, put_back, remove_empty_folders
 from store.reverting import revert
 from store.rewriting import Rewritten, rewrite
@@ -31,6 +32,8 @@ __all__ = [
     "copy_out",
     "expire",
     "let_go",
+    "make",
+    "make_new",
     "move_to_trash",
     "put_back",
     "remove_empty_folders",

@@ -5,7 +5,7 @@ passes take.
 Times are seconds since the epoch as floats, sizes are bytes, paths are relative to the root they name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -237,6 +237,15 @@ class Place(msgspec.Struct, frozen=True):
     def absolute(self, member: Member) -> str:
         """Where a member lies, for people to read."""
         return f"{self.roots[member.root]}/{member.path}"
+
+
+def is_store(name: str, wanted: Container[str]) -> bool:
+    """Whether a store is meant by one of these names.
+
+    Where a program keeps its sessions at more than one default place, all are meant by the name of the first, and
+    each by its own, which is that name, an ``@``, and what tells it apart.
+    """
+    return name in wanted or name.partition("@")[0] in wanted
 
 
 class Listing(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ Each layout is one module (or package) in ``store/layouts`` with a constant ``LA
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, ClassVar
 
@@ -77,6 +77,9 @@ class Layout(ABC):
     paths: ClassVar[Mapping[str, str]]
     """The keys under which a policy may name this kind's folders, each with a line of documentation."""
 
+    names_sessions: ClassVar[bool] = True
+    """Whether a session has a name that recovering it may change."""
+
     has_index: ClassVar[bool] = False
     """Whether the program keeps files that list its sessions, which `index_of` names and `reindex` keeps true."""
 
@@ -140,10 +143,14 @@ class Layout(ABC):
         """The file, below the same root, in which the program lists the session that a file belongs to."""
         return None
 
-    def reindex(self, folder: int, index: int | None, sessions: frozenset[str] | None) -> bytes | None:
+    def reindex(
+        self, folder: int, index: int | None, sessions: frozenset[str] | None, older: Sequence[int] = ()
+    ) -> bytes | None:
         """The bytes of an index that tells the truth about these sessions, or about all (``None``).
 
-        ``folder`` is a descriptor of the folder it lies in, ``index`` one of the file, if there is one.
+        ``folder`` is a descriptor of the folder it lies in, ``index`` one of the file, if there is one, and ``older``
+        are those of earlier selves of it, the newest first: what they say of a session that has come back is better
+        than what could be made up, if it is of the session as it is now.
         What it says of other sessions, and what the layout does not know, stays.
         ``None`` if it tells the truth already. Raises `Unmendable` and OSError.
         """

@@ -25,6 +25,8 @@ TRASH = f"{FOLDER}/trash"
 ARCHIVE = f"{FOLDER}/archive"  # packs, unless the policy names another folder for them
 ARCHIVES = f"{FOLDER}/archives"  # the other folders that hold packs of this store
 ARCHIVES_NEW = f"{FOLDER}/archives.new"  # while it is being written
+TARGETS = f"{FOLDER}/targets"  # the folders elsewhere that links in this store led to
+TARGETS_NEW = f"{FOLDER}/targets.new"  # while it is being written
 CATALOGUE = f"{FOLDER}/catalogue.sqlite"  # made from the packs, and made anew when it is lost
 VERIFIED = f"{FOLDER}/verified"  # when each pack was last read and found sound
 VERIFIED_NEW = f"{FOLDER}/verified.new"  # while it is being written
@@ -48,6 +50,7 @@ backup/   sessions as they were before they were changed, in the same order.
 journal/  what every run did and why, one line a step: read it with `less`.
 tmp/      files being written. Without a `maint` at work, they are leftovers of a killed one.
 catalogue.sqlite   an index of the packs; it may be deleted, and is made anew.
+targets   folders elsewhere to which links in this store led, for what may go back there.
 archives  other folders that hold packs of this store.
 verified  when each pack was last verified.
 lock      held by a running `maint`. That it exists means nothing; do not delete it.

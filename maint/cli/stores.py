@@ -8,7 +8,7 @@ from maint import remembered, terminal
 from maint.cli.ending import fail
 from maint.talk import say
 from maint.whereabouts import places, places_named, user_policy_path
-from store.facts import Place
+from store.facts import Place, is_store
 
 if TYPE_CHECKING:
     from policies import Policy
@@ -62,10 +62,10 @@ def places_of(policy: "Policy | None", stores: tuple[str, ...]) -> list[Place]:
 def _chosen(where: list[Place], stores: tuple[str, ...]) -> list[Place]:
     if stores:
         known = [place.name for place in where]
-        unknown = [name for name in stores if name not in known]
+        unknown = [name for name in stores if not any(is_store(place, {name}) for place in known)]
         if unknown:
             fail(2, f"no store {unknown[0]!r} here; there is {', '.join(known) or 'none'}")
-        where = [place for place in where if place.name in stores]
+        where = [place for place in where if is_store(place.name, stores)]
     return where
 
 

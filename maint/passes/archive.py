@@ -10,6 +10,7 @@ from maint.verdicts import Act, No, Verdict, Wait
 from policies import Duration, Folder, Level, Misread, PassOptions, option
 from store.facts import Session
 
+_NO_PAYLOAD = No("it has no payload apart from its record")
 _UNCHANGED = No("its copy in the archive is as it is now")
 
 
@@ -23,6 +24,9 @@ class Options(PassOptions):
     originals: Literal["remove", "trash", "keep"] = option(
         "What becomes of a session's own files once its copy has been read back.", default="remove"
     )
+    part: Literal["whole", "payload"] = option(
+        "All of a session, or only the bulk of it that its own record can do without.", default="whole"
+    )
     into: Folder | None = option("The folder of the packs, in place of `archive.dir`.", default=None)
 
     def __post_init__(self) -> None:
@@ -31,11 +35,17 @@ class Options(PassOptions):
                 "`into` stands beside `form: file`",
                 "a file lies where its session lay: remove `into`, or write `form: pack`",
             )
+        if self.part == "payload" and self.originals == "keep":
+            raise Misread(
+                "`originals: keep` stands beside `part: payload`",
+                "a payload is archived to be rid of it: write `originals: remove` or `originals: trash`",
+            )
 
     @property
     def claims_from(self) -> Duration | None:
         # An original that is kept, and whose copy is as it is now, is left to later passes.
-        return None if self.originals == "keep" else self.older_than
+        # So are sessions without a payload.
+        return None if self.originals == "keep" or self.part == "payload" else self.older_than
 
 
 class Archive(Pass):
@@ -50,10 +60,13 @@ class Archive(Pass):
         )
         young = f"ended less than {options.older_than} ago"
         keeps = options.originals == "keep"
+        payload = options.part == "payload"
 
         def judge(session: Session) -> Verdict:
             if session.ended > threshold:
                 return Wait(young, options.older_than.after(session.ended, setting.zone))
+            if payload and not session.payload:
+                return _NO_PAYLOAD
             return _UNCHANGED if keeps and session.archived else act
 
         return judge
@@ -66,6 +79,7 @@ def _packing(options: Options, setting: Setting) -> Packing:
         level=options.level,
         form=options.form,
         originals=options.originals,
+        part=options.part,
         into=(options.into or setting.archive.dir) if in_packs else None,
         pack_size=setting.archive.pack_size.bytes,
     )

@@ -1,4 +1,4 @@
-"""Crashed sessions are made whole: marked, given a footer, and a name that says so."""
+"""Crashed sessions are made whole: marked, given a footer, and a name that says so; damaged indexes are made true."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,10 +8,11 @@ from maint.actions import Verb
 from maint.contract import Pass, Setting
 from maint.verdicts import Act, No, Verdict, Wait
 from policies import Duration, NameTemplate, PassOptions, option
-from store.facts import Session, State
+from store.facts import Index, Session, State
 
 _CRASHED, _RECOVERED = State.CRASHED, State.RECOVERED  # looked up once, because that is slow
 _HEALTHY = No("it is not crashed")
+_UNMENDABLE = No("it crashed, but there is nothing in it to be mended")
 _EMPTY = No("nothing was recorded in it, so it goes the way of the empty ones")
 
 
@@ -48,11 +49,24 @@ class Recover(Pass):
                 return _HEALTHY
             if session.empty:
                 return _EMPTY
+            if not session.mendable:
+                return _UNMENDABLE
             if session.last_changed > threshold:
                 due = options.idle_for.after(session.last_changed, setting.zone)
                 return Wait(f"crashed ({session.evidence}), but idle for less than {options.idle_for}", due)
             rename_at = None if half_done or session.has_footer else crashed_at(session)
             return Act(Verb.RECOVER, f"crashed: {session.evidence}; idle for {options.idle_for}", rename_at)
+
+        return judge
+
+    def bind_index(self, options: Options, setting: Setting) -> Callable[[Index], Verdict]:
+        threshold = options.idle_for.before(setting.now, setting.zone)
+
+        def judge(index: Index) -> Verdict:
+            if index.last_changed > threshold:
+                due = options.idle_for.after(index.last_changed, setting.zone)
+                return Wait(f"damaged ({index.evidence}), but idle for less than {options.idle_for}", due)
+            return Act(Verb.RECOVER, f"damaged: {index.evidence}")
 
         return judge
 

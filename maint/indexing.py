@@ -1,0 +1,147 @@
+"""Keeping true the files in which a program lists its own sessions.
+
+A program that trusts such a file shows what is gone, and hides what is there, for ever.
+So whatever is done to sessions, the files that list them are made to tell it in the same run: each once, when all
+is done that it must tell of, however many sessions that were.
+Between a session's going and that moment its entry leads nowhere, as it does when the program removes one itself.
+
+What is guarded: a file that lists sessions is rewritten like a session, with its old self as a backup, and is left
+alone while somebody else writes it; of the sessions that this run did not touch it goes on saying what it said.
+A run that is killed before it gets here leaves that to whoever settles it.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+
+from maint.actions import Action, Outcome, Result
+from store import change, looking, names, opening
+from store.change import Skip
+from store.facts import Fingerprint, Member, Place
+from store.layout import Layout, Unmendable, known_layouts
+from store.roots import RootFds
+
+_TRIES = 3
+"""How often an index is looked at anew because its owner has just written it."""
+
+_OLDER = 8
+"""Earlier selves of an index that are asked what they said of a session that has come back."""
+
+
+class Touched:
+    """The sessions of one store to which something was done, by the file that lists them."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._layout = known_layouts()[place.kind]
+        self.sessions: dict[tuple[str, str], set[str]] = {}
+
+    def take(self, outcomes: Iterable[Outcome]) -> None:
+        """Take in what became of actions; the file itself will be asked what is there."""
+        if self._layout.has_index:
+            for each in outcomes:
+                if each.result is not Result.SKIPPED:
+                    self._take(each.path)
+
+    def take_actions(self, actions: Iterable[Action]) -> None:
+        """Take in actions of which nobody knows what became."""
+        if self._layout.has_index:
+            for each in actions:
+                self._take(each.path)
+
+    def _take(self, absolute: str) -> None:
+        for label, root in self._place.roots.items():
+            if not absolute.startswith(f"{root}/"):
+                continue
+            path = absolute[len(root) + 1 :]
+            index = self._layout.index_of(label, path)
+            session = self._layout.session_of(label, path)
+            if index is not None and session is not None:
+                self.sessions.setdefault((label, index), set()).add(session)
+            return
+
+
+class Indexed:
+    """What became of an index: the file before, if there was one, and after."""
+
+    def __init__(self, left: Fingerprint, *, made: bool) -> None:
+        self.left = left
+        self.made = made
+
+
+def reindex(
+    roots: RootFds, layout: Layout, root: str, path: str, sessions: frozenset[str] | None, run: str, n: int
+) -> Indexed | None:
+    """Make an index tell the truth about these sessions, or about all (``None``); ``None`` if it does already.
+
+    ``n`` tells its temporary file from those of other actions of the run.
+    Raises Skip, `Unmendable` and OSError; then it is as it was.
+    """
+    for last in (False,) * (_TRIES - 1) + (True,):
+        try:
+            return _reindex(roots, layout, root, path, sessions, run, n)
+        except Skip:
+            if last:
+                raise
+    raise AssertionError
+
+
+def _reindex(
+    roots: RootFds, layout: Layout, root: str, path: str, sessions: frozenset[str] | None, run: str, n: int
+) -> Indexed | None:
+    with ExitStack() as stack:
+        try:
+            folder, name = stack.enter_context(opening.parent_of(roots[root], path))
+        except FileNotFoundError:
+            return None  # the folder of its sessions is gone, and with it whoever might look for them
+        index: int | None = None
+        member: Member | None = None
+        with suppress(FileNotFoundError):
+            index = looking.open_file(folder, name)
+            stack.callback(os.close, index)
+            member = Member(root, path, opening.fingerprint(os.fstat(index)))
+        older = stack.enter_context(_older(roots, root, path))
+        content = layout.reindex(folder, index, sessions, older)
+    if content is None:
+        return None
+    if member is None:
+        return Indexed(change.make_new(roots, root, path, content, run, n), made=True)
+    return Indexed(change.rewrite(roots, member, run, n, lambda _: iter((content,))).fingerprint, made=False)
+
+
+@contextmanager
+def _older(roots: RootFds, root: str, path: str) -> Iterator[list[int]]:
+    """Earlier selves of an index among our backups, the newest first, as descriptors."""
+    found: list[int] = []
+    home = roots[roots.home(root)]
+    try:
+        with suppress(OSError):
+            for run in _runs_with_backups(home)[:_OLDER]:
+                with suppress(OSError):
+                    found.append(opening.open_below(home, names.backup_path(run, root, path)))
+        yield found
+    finally:
+        for fd in found:
+            os.close(fd)
+
+
+def _runs_with_backups(home: int) -> list[str]:
+    folder = opening.open_below(home, names.BACKUP, opening.FOLDER_FLAGS)
+    try:
+        return sorted(filter(names.is_run_id, os.listdir(folder)), reverse=True)
+    finally:
+        os.close(folder)
+
+
+def keep_true(
+    roots: RootFds, place: Place, touched: Touched, run: str, first: int
+) -> Iterator[tuple[str, str]]:
+    """Make all indexes tell what was done, numbered from ``first``; of those that could not be, the path and why."""
+    layout = known_layouts()[place.kind]
+    for n, ((root, path), sessions) in enumerate(sorted(touched.sessions.items()), first):
+        try:
+            reindex(roots, layout, root, path, frozenset(sessions), run, n)
+        except (Skip, Unmendable) as reason:
+            yield path, str(reason)
+        except OSError as error:
+            yield path, (error.strerror or str(error)).lower()

@@ -53,7 +53,16 @@ def test_modules_are_small() -> None:
 
 
 def test_there_are_worked_examples() -> None:
-    assert example_names() == ("audit", "disk-cap", "laptop", "shared-box")
+    assert example_names() == (
+        "agents",
+        "audit",
+        "disk-cap",
+        "laptop",
+        "opendev",
+        "outrig",
+        "rec",
+        "shared-box",
+    )
 
 
 def test_an_unknown_example_is_a_key_error() -> None:

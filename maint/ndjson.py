@@ -123,6 +123,7 @@ def session_record(place: Place, session: Session) -> dict[str, Any]:
         "last_changed": session.last_changed,
         "project": session.project,
         "tags": session.tags,
+        "parent": session.parent,
     }
 
 

@@ -243,6 +243,8 @@ def explanation_text(told: "Explanation", at: float, zone_text: Any) -> Iterator
         yield f"  project   {printable(session.project)}"
     if session.tags:
         yield f"  tags      {', '.join(map(printable, session.tags))}"
+    if session.parent is not None:
+        yield f"  begun by  {printable(session.parent)}: it goes only together with that one"
     if told.protected is not None:
         yield f"protected: {told.protected.reason}"
     width = max((len(name) for name, _ in told.verdicts), default=0)

@@ -1,7 +1,7 @@
 """Stores of any size to measure against: seeded, with realistic sizes, ages and ailments.
 
 There are two makes of them.
-`realistic` is a store of rec as they are found: nearly all sessions are whole and a few kilobytes long, one in a
+`realistic` is a store as they are found (of rec here, of the others in `agents`): nearly all sessions are whole and a few kilobytes long, one in a
 hundred holds most of the bytes, a large store has some of a hundred megabytes, and few have anything wrong with
 them.
 `multiplied` repeats the specimens of any layout, so that a new kind of store is measured unasked; there every
@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from benchmarks.agents import File, opendev_files, outrig_files, snapshot_files
 from benchmarks.commands import stretch
 from store.facts import Place
 from store.layout import Layout, known_layouts
@@ -77,15 +78,6 @@ _NOBODY = 4_000_000_000  # no process can have this id
 Drawn = TypeVar("Drawn")
 
 
-class File(NamedTuple):
-    """One file of a corpus: where it lies, what is in it, and when it was last changed."""
-
-    root: str
-    path: str
-    content: bytes
-    changed: float
-
-
 class Corpus(NamedTuple):
     """A store to measure against, in this folder; ``at`` is the moment to plan for."""
 
@@ -113,10 +105,16 @@ def cache_folder() -> Path:
     return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "session-maint" / "corpora"
 
 
-def realistic(folder: Path, sessions: int, seed: int = 1) -> Corpus:
-    """A store of rec with so many sessions, in a folder of its own below this one."""
+def realistic(folder: Path, sessions: int, seed: int = 1, kind: str = "rec") -> Corpus:
+    """A store of that kind with so many sessions, in a folder of its own below this one."""
+    make = {
+        "rec": rec_files,
+        "opendev": opendev_files,
+        "opendev-snapshots": snapshot_files,
+        "outrig": outrig_files,
+    }[kind]
     return _kept(
-        folder / f"rec-{sessions}-{seed}", "rec", sessions, lambda count, now: rec_files(count, seed, now)
+        folder / f"{kind}-{sessions}-{seed}", kind, sessions, lambda count, now: make(count, seed, now)
     )
 
 

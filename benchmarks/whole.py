@@ -76,11 +76,20 @@ def plan(policy: Path, at: float, *more: str) -> list[str]:
     return [PROGRAM, "plan", "--json", "--policy", str(policy), "--at", moment, *more]
 
 
-def policy_file(path: Path, corpus: Corpus, passes: Sequence[str]) -> Path:
-    """A policy over one corpus with these passes, each a line of YAML, that lets a run do as much as it wants."""
-    paths = "".join(f", {key}: '{value}'" for key, value in corpus.paths.items())
+def policy_file(path: Path, corpus: Corpus | Sequence[Corpus], passes: Sequence[str]) -> Path:
+    """A policy over one corpus (or some, of different kinds) with these passes, each a line of YAML.
+
+    It lets a run do as much as it wants.
+    """
+    named = (
+        {"bench": corpus} if isinstance(corpus, Corpus) else {f"bench-{each.kind}": each for each in corpus}
+    )
+    stores = ""
+    for name, each in named.items():
+        paths = "".join(f", {key}: '{value}'" for key, value in each.paths.items())
+        stores += f"  {name}: {{kind: {each.kind}{paths}}}\n"
     lines = "".join(f"  - {each}\n" for each in passes)
-    path.write_text(f"version: 1\nstores:\n  bench: {{kind: {corpus.kind}{paths}}}\npasses:\n{lines}{_LARGE}")
+    path.write_text(f"version: 1\nstores:\n{stores}passes:\n{lines}{_LARGE}")
     return path
 
 

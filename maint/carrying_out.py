@@ -117,6 +117,7 @@ def _journalled(
         numbers=count(),
         stop=listener.stop,
         sealed=sealed,
+        indexed=book.indexed,
         read=Bytes(store.place.name, planned.planned_bytes, listener.read),
         problem=run.summary.problems.append,
     )

@@ -15,6 +15,7 @@ from maint.selection import DEFAULT_SOURCE, kinds, machine_zone, pass_options
 from policies import Policy, default_policy_text, load_policy
 from store.facts import Place
 from store.layout import Layout, Specimen, known_layouts
+from store.targets import with_targets
 
 
 def show_demo(*, keep: bool) -> None:
@@ -52,7 +53,8 @@ def build_store(layout: Layout, folder: str, now: float) -> tuple[Place, tuple[S
         for root, path in (*specimen.files, *specimen.folders, *specimen.links):
             full = os.path.join(roots[root], path)
             os.utime(full, (specimen.changed, specimen.changed), follow_symlinks=False)
-    return Place(layout.kind, layout.kind, roots), specimens
+    place = Place(layout.kind, layout.kind, roots)
+    return with_targets(place, layout.targets(place)), specimens
 
 
 def _other_paths(layout: Layout, folder: str) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from maint.journal import SealedLine
+from maint.journal import IndexedLine, SealedLine
 from store.facts import Place, Problem
 from store.roots import RootFds
 
@@ -13,7 +13,8 @@ class Desk:
     """The store, its roots, the run, and who hears of it.
 
     ``at`` and ``policy_sha256`` go into the packs; ``numbers`` are those of the packs of this run.
-    ``sealed`` is told of each pack, and returns when that is durable; ``read`` is told of bytes as they are done, and
+    ``sealed`` is told of each pack, and returns when that is durable; ``indexed`` of each file that lists sessions
+    and was made true; ``read`` is told of bytes as they are done, and
     ``problem`` of what needs a person.
     """
 
@@ -27,5 +28,6 @@ class Desk:
     numbers: Iterator[int]
     stop: Callable[[], bool]
     sealed: Callable[[SealedLine], None]
+    indexed: Callable[[IndexedLine], None]
     read: Callable[[int], None]
     problem: Callable[[Problem], None]

@@ -17,8 +17,6 @@ from maint.execute import Hands
 from maint.indexing import Touched, keep_true
 from maint.planned import PlannedStore
 from maint.workers import Crew, Died
-from store import names
-from store.facts import Problem
 
 BATCH = 128
 """Actions a task: few enough that a stop is prompt, enough that sending them costs nothing."""
@@ -46,7 +44,7 @@ class _Kind(msgspec.Struct, gc=False):
     pack: str | None = None
     mark: str | None = None
     members: tuple[msgspec.Raw, ...] = ()
-    index: msgspec.Raw | None = None
+    index: tuple[str, str] | None = None
 
 
 _Numbered = tuple[int, bytes]
@@ -102,8 +100,9 @@ def _indexed(
         outcomes.append(hands.carry_out(n, action))
         if outcomes[-1].result is Result.DONE and action.index is not None:
             touched.sessions.pop(action.index, None)  # it tells of all sessions now
-    for path, why in keep_true(desk.roots, desk.place, touched, desk.run, sum(planned.planned.values())):
-        desk.problem(Problem(desk.place.name, names.printable(path), f"does not tell what was done: {why}"))
+    first = sum(planned.planned.values())
+    for problem in keep_true(desk.roots, desk.place, touched, desk.run, first, desk.indexed):
+        desk.problem(problem)
     return outcomes
 
 

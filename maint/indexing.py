@@ -11,13 +11,14 @@ A run that is killed before it gets here leaves that to whoever settles it.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 from maint.actions import Action, Outcome, Result
+from maint.journal import IndexedLine
 from store import change, looking, names, opening
 from store.change import Skip
-from store.facts import Fingerprint, Member, Place
+from store.facts import Fingerprint, Member, Place, Problem
 from store.layout import Layout, Unmendable, known_layouts
 from store.roots import RootFds
 
@@ -134,14 +135,22 @@ def _runs_with_backups(home: int) -> list[str]:
 
 
 def keep_true(
-    roots: RootFds, place: Place, touched: Touched, run: str, first: int
-) -> Iterator[tuple[str, str]]:
-    """Make all indexes tell what was done, numbered from ``first``; of those that could not be, the path and why."""
+    roots: RootFds,
+    place: Place,
+    touched: Touched,
+    run: str,
+    first: int,
+    told: Callable[[IndexedLine], None],
+) -> Iterator[Problem]:
+    """Make all indexes tell what was done, numbered from ``first``, and tell of each; what could not be done."""
     layout = known_layouts()[place.kind]
     for n, ((root, path), sessions) in enumerate(sorted(touched.sessions.items()), first):
         try:
-            reindex(roots, layout, root, path, frozenset(sessions), run, n)
-        except (Skip, Unmendable) as reason:
-            yield path, str(reason)
-        except OSError as error:
-            yield path, (error.strerror or str(error)).lower()
+            done = reindex(roots, layout, root, path, frozenset(sessions), run, n)
+        except (Skip, Unmendable, OSError) as error:
+            why = (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
+            text = f"does not tell what run {run} did ({why}): `recover` sees to it"
+            yield Problem(place.name, names.printable(path), text)
+        else:
+            if done is not None:
+                told(IndexedLine(root=root, path=path, left=done.left, made=done.made))

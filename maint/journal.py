@@ -17,7 +17,7 @@ import msgspec
 
 from maint.actions import Action, Outcome, Result, Verb
 from store import durable, names, opening
-from store.facts import Place
+from store.facts import Fingerprint, Place
 from store.roots import RootFds, make_folders
 
 if TYPE_CHECKING:  # reading a journal needs no policy
@@ -80,7 +80,16 @@ class SealedLine(msgspec.Struct, frozen=True, tag_field="type", tag="sealed", kw
     replaces: str | None = None
 
 
-Line = RunLine | Action | BeginLine | SealedLine | Outcome | EndLine
+class IndexedLine(msgspec.Struct, frozen=True, tag_field="type", tag="indexed", kw_only=True):
+    """A file that lists sessions was made to tell what the run did: what it was left as, and whether it is new."""
+
+    root: str
+    path: str
+    left: Fingerprint
+    made: bool = False
+
+
+Line = RunLine | Action | BeginLine | SealedLine | IndexedLine | Outcome | EndLine
 _decode: Callable[[bytes], Line] = msgspec.json.Decoder(Line).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -155,6 +164,10 @@ class Journal:
         """Note a pack; durable on return."""
         durable.write_all(self._fd, _encode(line) + b"\n")
         durable.sync_file(self._fd, names.JOURNAL)
+
+    def indexed(self, line: IndexedLine) -> None:
+        """Note that a file which lists sessions was made true."""
+        durable.write_all(self._fd, _encode(line) + b"\n")
 
     def end(self, line: EndLine) -> None:
         """Write the last line; durable on return."""

@@ -13,7 +13,7 @@ import msgspec
 from maint import journal
 from maint.actions import Action, Outcome, Result, Verb, is_expiry
 from maint.finding import id_of
-from maint.journal import EndLine, RunLine, SealedLine
+from maint.journal import EndLine, IndexedLine, RunLine, SealedLine
 from maint.planned import Plan, PlannedStore
 from maint.run import SPEAK_AFTER, Busy, Run, Summary
 from maint.tally import Tally
@@ -317,6 +317,8 @@ def log_text(line: journal.Line) -> str:
         case SealedLine():
             text = f"{line.sessions:,} sessions, {size(line.bytes)} in {size(line.packed)}"
             return f"    sealed {printable(line.path)}: {text}"
+        case IndexedLine():
+            return f"    {'made' if line.made else 'made true'}: {printable(line.path)}, which lists sessions"
         case _:
             return "    begun"
 

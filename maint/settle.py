@@ -15,7 +15,7 @@ from maint import journal
 from maint.actions import TO_TRASH, Action, Outcome, Result, Verb, outcome_of
 from maint.execute import Hands
 from maint.indexing import Touched, keep_true
-from maint.journal import BeginLine, EndLine, Journal
+from maint.journal import BeginLine, EndLine, IndexedLine, Journal
 from maint.settling_packs import (
     Sealed,
     in_trash,
@@ -51,10 +51,7 @@ def settle(roots: RootFds, place: Place, run: str) -> tuple[list[Outcome], list[
     if late:
         touched = Touched(place)
         touched.take(late)
-        problems += [
-            Problem(place.name, names.printable(path), f"does not tell what was brought back: {why}")
-            for path, why in keep_true(roots, place, touched, run, 0)
-        ]
+        problems += keep_true(roots, place, touched, run, 0, lambda _: None)
     return outcomes + late, problems + more
 
 
@@ -62,6 +59,7 @@ def _finish(roots: RootFds, place: Place, earlier: str, run: str, problems: list
     """Bring one killed run to its end, and say in its journal what became of it."""
     begun = False
     touched = Touched(place)
+    indexed: list[IndexedLine] = []
     intended = 0
     pending: dict[int, Action] = {}
     done: Counter[str] = Counter()
@@ -94,15 +92,14 @@ def _finish(roots: RootFds, place: Place, earlier: str, run: str, problems: list
         hands.close()
     if begun:
         touched.take_actions(pending.values())
-        problems += [
-            Problem(place.name, names.printable(path), f"does not tell what run {earlier} did: {why}")
-            for path, why in keep_true(roots, place, touched, earlier, intended)
-        ]
+        problems += keep_true(roots, place, touched, earlier, intended, indexed.append)
     if any(each.verb is Verb.RESTORE and each.result is Result.DONE for each in outcomes):
         for home in dict.fromkeys(roots.home(label) for label in roots.labels):
             durable.sync_file_system(roots[home], home)
     resumed = Journal.resume(roots, earlier)
     resumed.outcomes(outcomes)
+    for told in indexed:
+        resumed.indexed(told)
     resumed.end(
         EndLine(
             done=dict(+done),

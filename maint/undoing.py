@@ -10,6 +10,7 @@ import msgspec
 
 from maint import journal
 from maint.actions import TO_TRASH, Action, Outcome, Result, Verb
+from maint.journal import IndexedLine
 from maint.marking import home_of
 from store import looking, names, opening, trash
 from store.facts import Member, Place
@@ -45,6 +46,8 @@ def undo_of(roots: RootFds, place: Place, run: str) -> Undoing | None:
             intents.append(line)
         elif isinstance(line, Outcome):
             results[line.n] = line
+        elif isinstance(line, IndexedLine):
+            _undo_index(undoing, roots, place, line, waiting)
     for n, action in reversed(list(enumerate(intents))):
         outcome = results.get(n)
         if outcome is not None and (
@@ -84,6 +87,41 @@ def _undo_one(
             undoing.impossible.append(f"{action.session}: it is no longer there to be put back")
 
 
+def _undo_index(
+    undoing: Undoing,
+    roots: RootFds,
+    place: Place,
+    line: IndexedLine,
+    waiting: dict[tuple[str, str, bool], Trashed],
+) -> None:
+    """Give a file that lists sessions its old bytes back, if nobody has written it since.
+
+    If somebody has, it will be made to tell what comes back.
+    """
+    ours = Member(line.root, line.path, line.left)
+    if line.root not in roots.labels or not _lies_there(roots, ours):
+        return
+    kept = waiting.get((line.root, line.path, True))
+    if line.made:
+        undoing.actions.append(_unmaking(place, line.path, (ours,), "what listed the sessions of this run"))
+    elif kept is not None:
+        undoing.actions.append(restoring(place, kept, line.path, "taking back what was listed", ours))
+
+
+def _unmaking(place: Place, session: str, made: tuple[Member, ...], reason: str) -> Action:
+    """The action that removes what a run made, and nobody had."""
+    return Action(
+        verb=Verb.RESTORE,
+        pass_="undo",
+        store=place.name,
+        session=session,
+        path=place.absolute(made[0]),
+        bytes=sum(member.fingerprint.size for member in made),
+        reason=f"taking back {reason}",
+        members=made,
+    )
+
+
 def _undo_recovery(
     undoing: Undoing,
     place: Place,
@@ -95,18 +133,7 @@ def _undo_recovery(
     made = outcome.made if outcome is not None else ()
     left = outcome.left if outcome is not None else None
     if made:
-        undoing.actions.append(
-            Action(
-                verb=Verb.RESTORE,
-                pass_="undo",
-                store=place.name,
-                session=action.session,
-                path=place.absolute(made[0]),
-                bytes=sum(member.fingerprint.size for member in made),
-                reason=f"taking back {action.verb}, which made this",
-                members=made,
-            )
-        )
+        undoing.actions.append(_unmaking(place, action.session, made, f"{action.verb}, which made this"))
     kept = [each for member in action.members if (each := waiting.get((member.root, member.path, True)))]
     for each in kept:
         guard = Member(each.root, each.path, left) if left is not None else None
@@ -240,7 +267,7 @@ def restoring(place: Place, kept: Trashed, session: str, reason: str, guard: Mem
 
 
 def find_trashed(roots: RootFds, place: Place, session: str) -> list[Trashed]:
-    """What waits in a store under this id, an id that begins so, or else this name."""
+    """What waits in a store under this id, an id that begins so, or else this name: all files of all runs."""
     layout = known_layouts()[place.kind]
     waiting = list(trash.list_trash(roots))
     found = [kept for kept in waiting if (layout.session_of(kept.root, kept.path) or "").startswith(session)]

@@ -200,10 +200,14 @@ def test_specimens_meet_the_fate_that_they_claim(layout: Layout, tmp_path: Path,
     place, specimens = world_of(layout, tmp_path, now)
     run = interface.plan(default_policy(), [place], at=now, jobs=1)
     assert run.plan is not None
-    planned = {str(action.path): str(action.verb) for action in run.plan.stores[0].actions()}
+    planned = {
+        (member.root, member.path): str(action.verb)
+        for action in run.plan.stores[0].actions()
+        for member in action.members
+    }
     for specimen in specimens:
         for root, path in specimen.files:
-            verb = planned.get(f"{place.roots[root]}/{path}")
+            verb = planned.get((root, path))
             if specimen.id is None or layout.session_of(root, path) == specimen.id:
                 assert verb == specimen.fate, specimen.title
 
@@ -252,7 +256,7 @@ def test_what_is_mended_is_whole_in_the_eyes_of_its_layout(
     place, specimens = world_of(layout, tmp_path, now)
     sweep(place, now)
     found = {each.id: each.state for _, each in finding.sessions(default_policy(), [place], at=now)}
-    mended = {specimen.id for specimen in specimens if specimen.fate == "recover"}
+    mended = {specimen.id for specimen in specimens if specimen.fate == "recover" and specimen.id is not None}
     assert {found[str(id_)] for id_ in mended} <= {State.RECOVERED}
 
 

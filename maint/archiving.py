@@ -33,6 +33,7 @@ from store.archived import Archived
 from store.change import remove_empty_folders
 from store.durable import Poisoned
 from store.facts import Place
+from store.layout import known_layouts
 from store.manifest import Head
 from store.marks import Mark, Why
 from store.packs import PackWriter
@@ -105,7 +106,14 @@ class _Archiver:
         self._loader = Loader(place, desk.run)
         self._crew: Crew[Job, Done] = Crew(desk.jobs, self._loader, self._stop)
         self._crew.__enter__()
-        self._filler = Filler(self._crew, desk.roots, how.level, planned.line_at, desk.read)
+        self._filler = Filler(
+            self._crew,
+            desk.roots,
+            how.level,
+            planned.line_at,
+            desk.read,
+            known_layouts()[place.kind].owns_folder,
+        )
         self._sealed = ""
         self._leaving: Iterator[list[Job]] = iter(())
         self._outcomes: list[Outcome] = []

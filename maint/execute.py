@@ -77,8 +77,10 @@ class Hands:
     def _act(self, n: int, action: Action) -> Outcome:
         match action.verb:
             case Verb.DELETE_EMPTY | Verb.PRUNE | Verb.REMOVE_LITTER:
-                change.move_to_trash(self.roots, action.members, self._run)
-                return outcome_of(n, action, Result.DONE)
+                left: list[str] = []
+                owned = self._layout.owns_folder
+                change.move_to_trash(self.roots, action.members, self._run, owned=owned, left=left)
+                return outcome_of(n, action, Result.DONE, _left(left))
             case Verb.UNLOCK:
                 return self._unlock(n, action)
             case Verb.RECOVER:
@@ -178,6 +180,11 @@ class Hands:
             left = action.guard.fingerprint if action.guard is not None else None
             revert(self.roots, member.path, left, self._run, old=member.fingerprint)
         return outcome_of(n, action, Result.DONE)
+
+
+def _left(names_of_others: list[str]) -> str:
+    """What is said of a session's folder that stays because of what others have put there."""
+    return f"left what its program did not write: {', '.join(names_of_others)}" if names_of_others else ""
 
 
 def sync_roots(roots: RootFds, run: str) -> None:

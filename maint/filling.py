@@ -17,10 +17,11 @@ from typing import NamedTuple
 import msgspec
 
 from maint.actions import Action, Outcome, Result, outcome_of
-from maint.loading import TRIAL, Done, Frames, Job, Load, Range, Trial
+from maint.loading import TRIAL, Done, Frames, Job, Load, Range, Trial, wanted
 from maint.workers import Crew, Died
 from store import frames, looking, manifest, opening, packing
 from store.change import Skip
+from store.emptied import Owned
 from store.facts import Member
 from store.manifest import Entry, PackedMember
 from store.packing import Batch, RawFrame, Wanted
@@ -85,7 +86,10 @@ class Beside(NamedTuple):
 
 
 class Filler:
-    """Fills packs over a crew; ``line_at`` gives the action whose line begins there."""
+    """Fills packs over a crew; ``line_at`` gives the action whose line begins there.
+
+    ``owned`` tells the folders that the program makes for one session alone.
+    """
 
     def __init__(
         self,
@@ -94,8 +98,10 @@ class Filler:
         level: int,
         line_at: Callable[[int], bytes],
         progress: Callable[[int], None],
+        owned: Owned,
     ) -> None:
         self._crew = crew
+        self._owned = owned
         self._roots = roots
         self._level = level
         self._line_at = line_at
@@ -162,11 +168,10 @@ class Filler:
     def _fill_large(self, draft: Draft, chosen: Chosen) -> bool:
         line = self._line_at(chosen.offset).rstrip(b"\n")
         action = _decode(line)
-        assert action.account is not None
-        wanted = Wanted(chosen.n, action.session, action.members, action.account, action.pass_)
+        session = wanted(self._roots, chosen.n, action, self._owned)
         first = len(draft.writer.spans)
         try:
-            members = self._read_large(draft, wanted)
+            members = self._read_large(draft, session)
         except Skip as skip:
             draft.writer.cut(first)
             draft.left_out.append(outcome_of(chosen.n, action, Result.SKIPPED, str(skip)))
@@ -178,20 +183,21 @@ class Filler:
         if members is None:
             return False
         entry = Entry(
-            id=wanted.id,
+            id=session.id,
             members=members,
-            account=wanted.account,
-            why=wanted.why,
+            account=session.account,
+            why=session.why,
             packed=sum(span.packed for span in draft.writer.spans[first:]),
+            folders=packing.describe_folders(session),
         )
         draft.add(chosen.n, manifest.encode_entry(entry), first)
         draft.size += chosen.size
         return True
 
-    def _read_large(self, draft: Draft, wanted: Wanted) -> tuple[PackedMember, ...] | None:
+    def _read_large(self, draft: Draft, session: Wanted) -> tuple[PackedMember, ...] | None:
         """The members of a session as its frames have them; ``None`` if somebody said stop."""
         described: list[PackedMember] = []
-        for member in wanted.members:
+        for member in session.members:
             with looking.opened(self._roots, member) as (fd, folder, _):
                 found = os.fstat(fd)
                 looking.require_planned(found, os.fstat(folder), member.fingerprint)

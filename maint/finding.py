@@ -1,6 +1,8 @@
 """Finding sessions by id, prefix or name, in the stores and in their trash; and the runs that are on record."""
 
+import errno
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -76,8 +78,10 @@ def trashed(stores: list[Place]) -> Iterator[tuple[Place, Trashed]]:
                 yield place, kept
 
 
-def find_trashed(session: str, stores: list[Place]) -> tuple[Place, Trashed]:
-    """What waits under this id or unique prefix: the newest, and from the trash rather than the backups."""
+def find_trashed(session: str, stores: list[Place]) -> tuple[Place, list[Trashed]]:
+    """What waits under this id or unique prefix: all files of the newest run that took any, and from the trash rather
+    than the backups.
+    """
     found: dict[str, list[tuple[Place, Trashed]]] = {}
     with ExitStack() as stack:
         for place in stores:
@@ -91,7 +95,12 @@ def find_trashed(session: str, stores: list[Place]) -> tuple[Place, Trashed]:
     if len(found) > 1:
         raise Ambiguous(candidates(session, sorted(found)))
     (waiting,) = found.values()
-    return max(waiting, key=lambda each: (not each[1].backup, each[1].run))
+    place, newest = max(waiting, key=lambda each: (not each[1].backup, each[1].run))
+    return place, [
+        kept
+        for where, kept in waiting
+        if where is place and (kept.backup, kept.run) == (newest.backup, newest.run)
+    ]
 
 
 def content(place: Place, session: Session, *, raw: bool) -> Iterator[bytes]:
@@ -99,8 +108,15 @@ def content(place: Place, session: Session, *, raw: bool) -> Iterator[bytes]:
     layout = known_layouts()[place.kind]
     with open_roots(place) as roots:
         for member in session.members:
-            fd = opening.open_below(roots[member.root], member.path)
             try:
+                fd = opening.open_below(roots[member.root], member.path)
+            except OSError as error:
+                if error.errno != errno.ELOOP:
+                    raise
+                continue  # a link has no records
+            try:
+                if not stat.S_ISREG(os.fstat(fd).st_mode):
+                    continue
                 if raw:
                     while data := os.read(fd, 1 << 20):
                         yield data

@@ -9,7 +9,6 @@
 Times are seconds since the epoch; ``None`` for ``now`` or ``at`` is the present.
 """
 
-import os
 import time
 from typing import TYPE_CHECKING
 
@@ -20,10 +19,11 @@ from maint.finding import NotFound, find_trashed, id_of
 from maint.reaching import open_roots
 from maint.run import Listener, Run
 from maint.workers import default_jobs
-from store import change
+from store import copying, looking
 from store.archived import Archived
 from store.facts import Place
 from store.names import printable
+from store.roots import RootFds
 from store.trash import Trashed
 
 if TYPE_CHECKING:
@@ -129,25 +129,29 @@ def restore(
 ) -> Run:
     """Bring sessions back from the trash or from packs to their places, never over anything.
 
-    Where both have one, the later of the two comes back. Raises `NotFound` and `Ambiguous`.
+    Where both have one, the later of the two comes back; from the trash all files that one run took of it.
+    Raises `NotFound` and `Ambiguous`.
     """
     work: dict[str, tuple[Place, list[Action]]] = {}
-    chosen: list[tuple[Place, Trashed | Archived]] = []
+    chosen: list[tuple[Place, list[Trashed] | Archived]] = []
     for session in sessions:
         each = _waiting(session, stores)
         if each not in chosen:  # who names one twice wants it once
             chosen.append(each)
     for place, found in chosen:
+        actions = work.setdefault(place.name, (place, []))[1]
         if isinstance(found, Archived):
-            action = archived.restoring(place, found)
-        elif found.backup:
+            actions.append(archived.restoring(place, found))
+        elif found[0].backup:
             raise NotFound(
-                f"{session}: what waits is the old self of a recovered session: take its run back with "
-                f"`maint undo {found.run}`, or copy it out with --to"
+                f"{id_of(place, found[0])}: what waits is the old self of a recovered session: take its run back with "
+                f"`maint undo {found[0].run}`, or copy it out with --to"
             )
         else:
-            action = undoing.restoring(place, found, id_of(place, found), "brought back by hand")
-        work.setdefault(place.name, (place, []))[1].append(action)
+            actions += (
+                undoing.restoring(place, each, id_of(place, each), "brought back by hand")
+                for each in _all_or_refused(place, found)
+            )
     return carry_out_actions(
         "restore",
         None,
@@ -188,15 +192,31 @@ def copy_out(session: str, stores: list[Place], folder: str) -> list[str]:
     place, found = _waiting(session, stores)
     if isinstance(found, Archived):
         return archived.copy_out(place, found, folder)
-    name = os.path.basename(found.path)
     with open_roots(place) as roots:
-        change.copy_out(roots, found.kept, folder, name, root=found.home)
-    return [os.path.join(folder, name)]
+        return copying.copy_session(roots, found, folder)
 
 
-def _waiting(session: str, stores: list[Place]) -> tuple[Place, Trashed | Archived]:
+def _all_or_refused(place: Place, kept: list[Trashed]) -> list[Trashed]:
+    """A session's files, or those alone whose places something has: to ask for them tells why, and brings back none.
+
+    Files of two sessions would else be mixed. An empty folder that is there again is none to be brought back.
+    """
+    with open_roots(place) as roots:
+        taken = [each for each in kept if _is_taken(roots, each)]
+    refused = [each for each in taken if each.kind != "folder"]
+    return refused or [each for each in kept if each not in taken]
+
+
+def _is_taken(roots: RootFds, kept: Trashed) -> bool:
+    try:
+        return looking.stat_below(roots[kept.root], kept.path) is not None
+    except (OSError, KeyError):  # whoever tries is told what is in the way
+        return True
+
+
+def _waiting(session: str, stores: list[Place]) -> tuple[Place, list[Trashed] | Archived]:
     """What waits under a name: in the trash or in a pack, whatever is later, and a backup only where nothing else does."""
-    kept: tuple[Place, Trashed] | None
+    kept: tuple[Place, list[Trashed]] | None
     try:
         kept = find_trashed(session, stores)
     except NotFound:
@@ -214,7 +234,7 @@ def _waiting(session: str, stores: list[Place]) -> tuple[Place, Trashed | Archiv
     return kept if kept is not None and _is_later(kept[1], packed[1]) else packed
 
 
-def _is_later(kept: Trashed, packed: Archived) -> bool:
+def _is_later(kept: list[Trashed], packed: Archived) -> bool:
     """Whether what waits in the trash is the later state of a session, or as late, and the nearer one."""
-    changed = kept.fingerprint.mtime_ns / 1e9
-    return not kept.backup and changed >= packed.entry.last_changed
+    changed = max(each.fingerprint.mtime_ns for each in kept) / 1e9
+    return not kept[0].backup and changed >= packed.entry.last_changed

@@ -17,8 +17,10 @@ from store.archived import Archived
 from store.catalogue import Catalogue
 from store.change import Skip, Stranded
 from store.durable import Poisoned
+from store.emptied import Owned, folders_of
 from store.facts import Member, Place
 from store.frames import Damaged, Span
+from store.layout import known_layouts
 from store.manifest import PackedMember
 from store.packing import Batch, RawFrame, Wanted
 from store.packs import PackReader, Verdict
@@ -123,6 +125,7 @@ class Loader:
     def __init__(self, place: Place, run: str) -> None:
         self._place = place
         self._run = run
+        self._owned = known_layouts()[place.kind].owns_folder
         self._roots: RootFds | None = None
         self._closers: ThreadPoolExecutor | None = None
         self._closing: list[Future[None]] = []
@@ -161,7 +164,8 @@ class Loader:
                 return self._leave_all([job for job in jobs if isinstance(job, Leave)])
 
     def _load(self, jobs: list[Load]) -> Batch:
-        return packing.pack(self.roots, [wanted(job.n, job.line) for job in jobs], jobs[0].level)
+        sessions = [wanted(self.roots, job.n, _decode(job.line), self._owned) for job in jobs]
+        return packing.pack(self.roots, sessions, jobs[0].level)
 
     def _range(self, job: Range) -> Frames:
         try:
@@ -225,10 +229,13 @@ class Loader:
         action = _decode(job.line)
         try:
             freed = trashed = 0
+            # Of a payload the folders stay: they are those of a session that is still there.
+            whole = action.packing is None or action.packing.part == "whole"
+            owned = self._owned if whole else None
             if job.originals == "trash":
-                trashed = change.move_to_trash(self.roots, action.members, self._run)
+                trashed = change.move_to_trash(self.roots, action.members, self._run, owned=owned)
             elif job.originals == "remove":
-                freed = change.let_go(self.roots, action.members, self._run, ended)
+                freed = change.let_go(self.roots, action.members, self._run, ended, owned=owned)
                 trashed = action.bytes - freed
         except Skip as skip:
             return outcome_of(job.n, action, Result.SKIPPED, str(skip))
@@ -246,8 +253,8 @@ def _close_all(fds: list[int]) -> None:
         os.close(fd)
 
 
-def wanted(n: int, line: bytes) -> Wanted:
+def wanted(roots: RootFds, n: int, action: Action, owned: Owned) -> Wanted:
     """The session of an action as `store.packing` takes it."""
-    action = _decode(line)
     assert action.account is not None
-    return Wanted(n, action.session, action.members, action.account, action.pass_)
+    folders = folders_of(roots, action.members, owned)
+    return Wanted(n, action.session, action.members, action.account, action.pass_, folders)

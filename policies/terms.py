@@ -6,6 +6,7 @@ Where the fact is ``None``, the answer is.
 """
 
 import fnmatch
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -83,8 +84,7 @@ def _older_than(age: Duration, now: float, zone: ZoneInfo) -> Test:
     limit = age.before(now, zone)
 
     def test(session: Session) -> bool | None:
-        ended = session.ended
-        return True if ended <= limit else False if ended > limit else None
+        return None if math.isnan(session.ended) else session.ended_before(limit)
 
     return test
 
@@ -93,8 +93,7 @@ def _younger_than(age: Duration, now: float, zone: ZoneInfo) -> Test:
     limit = age.before(now, zone)
 
     def test(session: Session) -> bool | None:
-        ended = session.ended
-        return True if ended > limit else False if ended <= limit else None
+        return None if math.isnan(session.ended) else not session.ended_before(limit)
 
     return test
 

@@ -108,9 +108,17 @@ class Session(msgspec.Struct, frozen=True, gc=False):
     pointers: tuple[Member, ...] = ()
     """What leads to the session and holds nothing of it (a link): no member, but removed when the session is."""
 
+    ages_strictly: bool = False
+    """Whether a session of exactly an age is not yet older, to its program: some say so, others the contrary."""
+
     @property
     def path(self) -> str:
         return self.members[0].path
+
+    def ended_before(self, limit: float) -> bool:
+        """Whether it is older than what ended at this moment, as its program compares ages."""
+        ended = self.ended
+        return ended < limit or (ended == limit and not self.ages_strictly)
 
     @property
     def ended(self) -> float:

@@ -15,6 +15,11 @@ from store.facts import Fingerprint, Member
 from store.leases import Lease
 from store.roots import RootFds
 
+# How a link is opened itself: without O_PATH or the like, the refusal says that it is one.
+_LINK_FLAGS = os.O_CLOEXEC | (
+    os.O_PATH | os.O_NOFOLLOW if hasattr(os, "O_PATH") else getattr(os, "O_SYMLINK", os.O_NOFOLLOW)
+)
+
 
 class Skip(Exception):
     """The file is not to be changed now, and was not; the text is a clause that says why."""
@@ -36,11 +41,16 @@ def stranded(path: str, reason: str) -> Stranded:
 
 
 @contextlib.contextmanager
-def opened(roots: RootFds, member: Member, flags: int = os.O_RDONLY) -> Iterator[tuple[int, int, str]]:
-    """The file, as a descriptor that loses its lease at the end, with its folder and its name there."""
+def opened(
+    roots: RootFds, member: Member, flags: int = os.O_RDONLY, *, as_it_is: bool = False
+) -> Iterator[tuple[int, int, str]]:
+    """The file, as a descriptor that loses its lease at the end, with its folder and its name there.
+
+    With ``as_it_is`` a symbolic link is opened too, itself and not what it leads to.
+    """
     try:
         with opening.parent_of(roots[member.root], member.path) as (folder, name):
-            fd = open_file(folder, name, flags)
+            fd = open_as_it_is(folder, name) if as_it_is else open_file(folder, name, flags)
             try:
                 yield fd, folder, name
             finally:
@@ -64,6 +74,45 @@ def open_file(folder: int, name: str, flags: int = os.O_RDONLY) -> int:
         raise Skip(reason) from None
 
 
+def open_as_it_is(folder: int, name: str) -> int:
+    """As `open_file`; but a symbolic link is opened itself, which is good for looking at it and nothing else."""
+    try:
+        return opening.open_session(folder, name)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            reason = opening.refused_open(error)
+            if reason is None:
+                raise
+            raise Skip(reason) from None
+    try:
+        fd = os.open(name, _LINK_FLAGS, dir_fd=folder)
+    except OSError as error:
+        reason = opening.refused_open(error)
+        if reason is None:
+            raise
+        raise Skip(reason) from None
+    if not stat.S_ISLNK(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise Skip("changed since it was planned")
+    return fd
+
+
+def open_below(roots: RootFds, root: str, folder: str, name: str) -> tuple[int, int]:
+    """A folder of a root that is kept open, and the file of that name in it; for many files in few folders.
+
+    A folder that was removed and made again since it was opened is opened once more.
+    """
+    if not folder:
+        return roots[root], opening.open_session(roots[root], name)
+    try:
+        fd = roots.existing(root, folder)
+        return fd, opening.open_session(fd, name)
+    except FileNotFoundError:
+        roots.lost(root, folder)
+        fd = roots.existing(root, folder)
+        return fd, opening.open_session(fd, name)
+
+
 def close(fd: int) -> None:
     """Close a file that may have a lease, which a process forked meanwhile would go on holding."""
     leases.drop_lease(fd)
@@ -71,18 +120,44 @@ def close(fd: int) -> None:
 
 
 def require_planned(
-    found: os.stat_result, folder: os.stat_result, planned: Fingerprint, *, second_name: bool = False
+    found: os.stat_result,
+    folder: os.stat_result,
+    planned: Fingerprint,
+    *,
+    second_name: bool = False,
+    as_it_is: bool = False,
 ) -> None:
-    """Skip unless this is the planned file in the planned condition; ``second_name``: but for a link of ours."""
+    """Skip unless this is the planned file in the planned condition; ``second_name``: but for a link of ours.
+
+    With ``as_it_is`` it may be a symbolic link or a folder, if that very one was planned: what was planned as a file
+    can be neither, because no inode turns into one without losing its numbers.
+    """
     now = opening.fingerprint(found)
     reason = opening.refuse_reason(found, folder)
-    if reason and not (second_name and stat.S_ISREG(found.st_mode) and found.st_nlink == 2):
+    if (
+        reason
+        and not (second_name and stat.S_ISREG(found.st_mode) and found.st_nlink == 2)
+        and not (as_it_is and now == planned and _is_no_file_but_fit(found, folder))
+    ):
         raise Skip(reason)
     if now == planned or (second_name and now.same_content(planned)):
         return
     if not now.same_file(planned):
         raise Skip("is another file than the planned one")
     raise Skip("grew since it was planned" if now.size > planned.size else "changed since it was planned")
+
+
+def _is_no_file_but_fit(found: os.stat_result, folder: os.stat_result) -> bool:
+    """Whether this is a link with one name, or a folder, of the owner and on the file system of its folder."""
+    if not (stat.S_ISDIR(found.st_mode) or (stat.S_ISLNK(found.st_mode) and found.st_nlink == 1)):
+        return False
+    return found.st_dev == folder.st_dev and found.st_uid == folder.st_uid
+
+
+def is_empty(fd: int) -> bool:
+    """Whether an open folder holds nothing."""
+    with os.scandir(fd) as entries:
+        return next(entries, None) is None
 
 
 def require_quiet(fd: int, *, idle: bool = True) -> Lease:

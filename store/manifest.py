@@ -59,12 +59,21 @@ class PackedMember(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_def
         return len(self.header(first)) + tarring.padded(self.size)
 
 
+class PackedFolder(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A folder that was made for a session alone, and its mode: whoever brings the session back may make it again."""
+
+    root: str
+    path: str
+    mode: int
+
+
 class Entry(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """One session in a pack.
 
     Its members stand side by side in the tar from ``at`` on, which counts from the beginning of the frame
     ``frame``; ``packed`` is what it takes of the pack, its share of the frames it shares with others.
     ``why`` is the pass that archived it.
+    ``folders`` are those that were made for the session alone, each behind the one that it lies in.
     """
 
     id: str
@@ -74,6 +83,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=T
     packed: int = 0
     at: int = 0
     frame: int = 0
+    folders: tuple[PackedFolder, ...] = ()
 
     @property
     def size(self) -> int:
@@ -186,7 +196,30 @@ def checked_entry(line: bytes) -> Entry:
             raise Damaged(f"its manifest names a file that no store has: {names.printable(member.path)}")
     if entry.size > _MOST_NUMBER:
         raise Damaged("a line of its manifest contradicts itself")
+    if entry.folders:
+        _check_folders(entry)
     return entry
+
+
+def _check_folders(entry: Entry) -> None:
+    """Raise `Damaged` for a folder that none of the session's files lies in, nor another one that is told before it."""
+    files = {(member.root, member.path) for member in entry.members}
+    known: set[tuple[str, str]] = set()
+    for root, path in files:
+        above = posixpath.dirname(path)
+        while above and (root, above) not in known:
+            known.add((root, above))
+            above = posixpath.dirname(above)
+    for folder in entry.folders:
+        place = folder.root, folder.path
+        if not names.is_clean(folder.path) or not 0 <= folder.mode <= _MOST_MODE or place in files:
+            raise Damaged(f"its manifest names a folder that no store has: {names.printable(folder.path)}")
+        if place not in known and (folder.root, posixpath.dirname(folder.path)) not in known:
+            text = (
+                f"its manifest names a folder that is none of the session's: {names.printable(folder.path)}"
+            )
+            raise Damaged(text)
+        known.add(place)
 
 
 def leads_out(path: str, link: str) -> bool:

@@ -20,7 +20,7 @@ from typing import NamedTuple
 from store import frames, looking, manifest, opening, tarring
 from store.facts import Account, Fingerprint, Member
 from store.looking import Gone, Skip
-from store.manifest import Entry, PackedMember
+from store.manifest import Entry, PackedFolder, PackedMember
 from store.roots import RootFds
 
 FRAME = 2 << 20
@@ -42,13 +42,17 @@ RawFrame = tuple[bytes, int, bytes]
 
 
 class Wanted(NamedTuple):
-    """A session that is to be packed: its place in the plan, and what is known of it."""
+    """A session that is to be packed: its place in the plan, and what is known of it.
+
+    ``folders`` are those that were made for it alone, as `store.emptied.folders_of` has them.
+    """
 
     n: int
     id: str
     members: tuple[Member, ...]
     account: Account
     why: str
+    folders: tuple[tuple[str, str, int], ...] = ()
 
 
 class Batch(NamedTuple):
@@ -89,6 +93,7 @@ def pack(roots: RootFds, wanted: list[Wanted], level: int) -> Batch:
                 why=each.why,
                 packed=max(1, round(size * share)),
                 at=at,
+                folders=describe_folders(each),
             )
             batch.packed.append((each.n, len(batch.frames) - 1, manifest.encode_entry(entry)))
         waiting.clear()
@@ -119,6 +124,7 @@ def pack(roots: RootFds, wanted: list[Wanted], level: int) -> Batch:
                 account=each.account,
                 why=each.why,
                 packed=sum(len(frame) for frame, _, _ in own),
+                folders=describe_folders(each),
             )
             batch.packed.append((each.n, len(batch.frames), manifest.encode_entry(entry)))
             batch.frames.extend(own)
@@ -182,6 +188,11 @@ def describe_member(
     )
 
 
+def describe_folders(wanted: Wanted) -> tuple[PackedFolder, ...]:
+    """What the manifest says of the folders that were made for a session alone."""
+    return tuple(PackedFolder(root=root, path=path, mode=mode) for root, path, mode in wanted.folders)
+
+
 def blocks(fd: int, start: int, stop: int) -> Iterator[bytes]:
     """The bytes of a file from ``start`` up to ``stop`` in blocks; Skip if there are fewer."""
     while start < stop:
@@ -201,14 +212,16 @@ def _own_frames(data: bytes, level: int) -> list[RawFrame]:
 
 def _read(roots: RootFds, member: Member) -> _Read:
     folder_path, _, name = member.path.rpartition("/")
-    folder = roots.existing(member.root, folder_path) if folder_path else roots[member.root]
     try:
-        fd = opening.open_session(folder, name)
+        folder, fd = looking.open_below(roots, member.root, folder_path, name)
     except FileNotFoundError:
         raise Gone from None
     except OSError as error:
         if error.errno == errno.ELOOP:
+            folder = roots.existing(member.root, folder_path) if folder_path else roots[member.root]
             return _read_link(folder, name, member)
+        if error.errno == errno.ENOTDIR:
+            raise Skip("lies behind something that is no folder") from None
         reason = opening.refused_open(error)
         if reason is None:
             raise

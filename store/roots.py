@@ -5,36 +5,50 @@ file would be gone with it after a power cut.
 
 Folders are kept open, because a run works in few; nothing is decided by a descriptor that was kept but which
 folder a name is looked up in.
+A folder of our trash has the mode of the one that it stands for, so that whoever makes that one again knows it.
 """
 
 import contextlib
 import errno
 import os
-from collections.abc import Mapping
+import stat
+from collections.abc import Callable, Iterable, Mapping
 from typing import Self
 
-from store import opening
+from store import names, opening
 from store.durable import sync_folder
 
 _KEPT = 8
 
+_AT_ONCE = 8
+"""Roots that are opened at once; a store may have hundreds more, and a worker seldom needs them."""
+
+_OWNER = 0o700  # of a folder that we make its owner can always do everything, or we could not work in it
+_MODE = 0o777
+
 
 class RootFds:
-    """One descriptor for each root of a store, by label, and what it was when it was opened.
+    """One descriptor for each root of a store, by label, and what it was at first.
 
     The first root is the one that holds the sessions.
+    Those behind the first few are looked at at once, and opened when they are first needed: OSError if another
+    folder is there then, or none.
     """
 
     def __init__(self, roots: Mapping[str, str]) -> None:
         self._fds: dict[str, int] = {}
+        self._paths = dict(roots)
         self._stats: dict[str, os.stat_result] = {}
         self._kept: dict[tuple[str, str, bool], int] = {}
         self._left: dict[tuple[str, str], int] = {}
         self._durable: dict[str, set[str]] = {label: set() for label in roots}
         try:
             for label, path in roots.items():
-                self._fds[label] = opening.open_folder(path)
-                self._stats[label] = os.fstat(self._fds[label])
+                if len(self._fds) < _AT_ONCE:
+                    self._fds[label] = opening.open_folder(path)
+                    self._stats[label] = os.fstat(self._fds[label])
+                else:
+                    self._stats[label] = _stat_folder(path)
         except BaseException:
             self.close()
             raise
@@ -42,17 +56,19 @@ class RootFds:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        return tuple(self._fds)
+        return tuple(self._stats)
 
     def __getitem__(self, label: str) -> int:
-        return self._fds[label]
+        fd = self._fds.get(label)
+        return fd if fd is not None else self._open(label)
 
     def add(self, label: str, path: str) -> None:
         """Open one more root, whose label is new; OSError if it cannot be."""
-        if label in self._fds:
+        if label in self._stats:
             raise ValueError(f"there is a root {label} already")
         self._fds[label] = opening.open_folder(path)
         self._stats[label] = os.fstat(self._fds[label])
+        self._paths[label] = path
         self._durable[label] = set()
 
     def stat(self, label: str) -> os.stat_result:
@@ -62,15 +78,19 @@ class RootFds:
         """The root whose ``.maint`` keeps what leaves this one: the first, if a rename can get there."""
         return self.first if self._stats[label].st_dev == self._stats[self.first].st_dev else label
 
-    def folder(self, label: str, relative: str) -> int:
+    def folder(self, label: str, relative: str, *, lasting: bool = True) -> int:
         """A descriptor of a folder of ours below that root, made if missing.
 
         It stays ours, is not to be closed, and is good until this was asked for ``_KEPT`` other folders.
+        One that is not ``lasting`` is for what may be gone after a power cut, which spares waiting for the disk.
         """
-        key = (label, relative, True)
+        key = (label, relative, lasting)
         fd = self._kept.pop(key, None)
         if fd is None:
-            fd = make_folders(self._fds[label], relative, durable=self._durable[label])
+            durable = self._durable[label] if lasting else None
+            fd = make_folders(
+                self[label], relative, durable=durable, modes=self._mode_behind, lasting=lasting
+            )
             self._make_room()
         self._kept[key] = fd  # behind the others: the first one is the one unused for longest
         return fd
@@ -80,7 +100,7 @@ class RootFds:
         key = (label, relative, False)
         fd = self._kept.pop(key, None)
         if fd is None:
-            fd = opening.open_below(self._fds[label], relative, opening.FOLDER_FLAGS)
+            fd = opening.open_below(self[label], relative, opening.FOLDER_FLAGS)
             self._make_room()
         self._kept[key] = fd
         return fd
@@ -109,8 +129,17 @@ class RootFds:
             self._left[key] = left
             return
         self._left.pop(key, None)
-        if remove_empty(self._fds[label], relative, keep):
+        if remove_empty(self[label], relative, keep):
             self.forget()
+
+    def lost(self, label: str, relative: str) -> None:
+        """Note that a folder is gone, whatever is known of it; what was in it went before."""
+        for lasting in (True, False):
+            fd = self._kept.pop((label, relative, lasting), None)
+            if fd is not None:
+                os.close(fd)
+        self._left.pop((label, relative), None)
+        self._durable[label].discard(f"/{relative}")
 
     def forget(self) -> None:
         """Close the folders that are kept open, and take nothing for durable: somebody may have removed one."""
@@ -121,6 +150,8 @@ class RootFds:
 
     def close(self) -> None:
         self.forget()
+        self._stats.clear()
+        self._paths.clear()
         while self._fds:
             os.close(self._fds.popitem()[1])
 
@@ -130,17 +161,42 @@ class RootFds:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _open(self, label: str) -> int:
+        path = self._paths[label]
+        fd = opening.open_folder(path)
+        if not os.path.samestat(os.fstat(fd), self._stats[label]):
+            os.close(fd)
+            raise OSError(errno.ESTALE, "another folder is there now", path)
+        self._fds[label] = fd
+        return fd
+
+    def _mode_behind(self, path: str) -> int | None:
+        """The mode of the folder that one in our trash stands for, if it is there."""
+        kept = names.parse_trash_path(path)
+        return mode_of(self[kept.root], kept.path) if kept is not None and kept.root in self._stats else None
+
     def _make_room(self) -> None:
         if len(self._kept) >= _KEPT:
             os.close(self._kept.pop(next(iter(self._kept))))
 
 
-def make_folders(dir_fd: int, relative: str, mode: int = 0o700, *, durable: set[str] | None = None) -> int:
+def make_folders(
+    dir_fd: int,
+    relative: str,
+    mode: int = 0o700,
+    *,
+    durable: set[str] | None = None,
+    modes: Callable[[str], int | None] | None = None,
+    made: list[str] | None = None,
+    lasting: bool = True,
+) -> int:
     """A descriptor of the folder at ``relative``, made with its parents where they are missing.
 
-    A new folder is durable in its parent before this returns.
+    A new folder is durable in its parent before this returns, unless it need not be ``lasting``.
     So is, with ``durable``, one that exists, because whoever made it may have been killed before he could see to
     that; paths in the set are known to be, and the others are added.
+    ``modes`` may know of a missing folder which bits of reading, writing and running it is to have, but that its
+    owner may always do everything; ``made`` is given the paths of those that were made, from the top.
     PermissionError if one that exists is another user's or lies on another file system: then it is not ours.
     """
     top = os.fstat(dir_fd)
@@ -149,7 +205,17 @@ def make_folders(dir_fd: int, relative: str, mode: int = 0o700, *, durable: set[
         path = ""
         for folder in opening.components(relative):
             path = f"{path}/{folder}"
-            deeper = _make_folder(fd, folder, mode, sync=durable is not None and path not in durable)
+            sync = durable is not None and path not in durable
+            try:
+                deeper = os.open(folder, opening.FOLDER_FLAGS, dir_fd=fd)
+            except FileNotFoundError:
+                own = modes(path[1:]) if modes is not None else None
+                deeper = _make_folder(fd, folder, mode, own, lasting=lasting)
+                if made is not None:
+                    made.append(path[1:])
+            else:
+                if sync:
+                    _sync(fd, folder, deeper)
             if durable is not None:
                 durable.add(path)
             if fd != dir_fd:
@@ -161,6 +227,23 @@ def make_folders(dir_fd: int, relative: str, mode: int = 0o700, *, durable: set[
             os.close(fd)
         raise
     return fd
+
+
+def unmake(dir_fd: int, made: Iterable[str]) -> None:
+    """Remove folders that were made for nothing, the deepest first, as far as they are empty."""
+    for path in sorted(made, reverse=True):
+        with contextlib.suppress(OSError), opening.parent_of(dir_fd, path) as (folder, name):
+            os.rmdir(name, dir_fd=folder)
+
+
+def mode_of(dir_fd: int, relative: str) -> int | None:
+    """The bits of reading, writing and running of a folder, or ``None`` where there is none, or a link."""
+    try:
+        with opening.parent_of(dir_fd, relative) as (folder, name):
+            found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except OSError:
+        return None
+    return stat.S_IMODE(found.st_mode) & _MODE if stat.S_ISDIR(found.st_mode) else None
 
 
 def remove_empty(dir_fd: int, relative: str, keep: str) -> bool:
@@ -177,23 +260,44 @@ def remove_empty(dir_fd: int, relative: str, keep: str) -> bool:
     return removed
 
 
+def _stat_folder(path: str) -> os.stat_result:
+    """What lies at the path of a root, if it is a folder, or a link to one."""
+    found = os.stat(path)
+    if not stat.S_ISDIR(found.st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
+    return found
+
+
 def _require_ours(found: os.stat_result, top: os.stat_result, relative: str) -> None:
     if found.st_dev != top.st_dev or found.st_uid not in {top.st_uid, os.geteuid()}:
         raise PermissionError(errno.EPERM, "not a folder of this store's owner", relative)
 
 
-def _make_folder(dir_fd: int, name: str, mode: int, *, sync: bool) -> int:
+def _make_folder(dir_fd: int, name: str, mode: int, own: int | None, *, lasting: bool) -> int:
+    mode = mode if own is None else own & _MODE | _OWNER
+    ours = True
     try:
-        fd = os.open(name, opening.FOLDER_FLAGS, dir_fd=dir_fd)
-    except FileNotFoundError:
-        with contextlib.suppress(FileExistsError):  # somebody was faster: theirs is checked like any other
-            os.mkdir(name, mode, dir_fd=dir_fd)
+        os.mkdir(name, mode, dir_fd=dir_fd)
+    except FileExistsError:  # somebody was faster: his is checked like any other
+        ours = False
+    if lasting:
         sync_folder(dir_fd, name)
-        return os.open(name, opening.FOLDER_FLAGS, dir_fd=dir_fd)
-    if sync:
+    fd = os.open(name, opening.FOLDER_FLAGS, dir_fd=dir_fd)
+    if ours and own is not None:
         try:
-            sync_folder(dir_fd, name)
+            now = stat.S_IMODE(os.fstat(fd).st_mode)
+            if now & _MODE != mode:  # a umask has taken some away
+                os.fchmod(fd, now & ~_MODE | mode)
         except BaseException:
             os.close(fd)
             raise
     return fd
+
+
+def _sync(dir_fd: int, name: str, fd: int) -> None:
+    """Make a folder that exists durable in its parent; its descriptor is closed if that fails."""
+    try:
+        sync_folder(dir_fd, name)
+    except BaseException:
+        os.close(fd)
+        raise

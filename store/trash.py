@@ -2,11 +2,14 @@
 
 The place of a file in our folders says which run put it there and where it was: nothing else is needed to bring
 it back, not even the journal.
+That goes for symbolic links and for empty folders, too; a folder that was made in the trash to hold something, and
+is empty by now, is not taken for one that waits, because it is younger than the run.
 """
 
 import os
 import stat
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import msgspec
 
@@ -16,7 +19,7 @@ from store.roots import RootFds
 
 
 class Trashed(msgspec.Struct, frozen=True):
-    """One file in the trash (or, with ``backup``, the old self of a changed session).
+    """One file in the trash (or, with ``backup``, the old self of a changed session), or a link, or an empty folder.
 
     ``home`` is the root in whose folder it lies now, at ``kept``; it came from ``path`` below ``root``.
     """
@@ -28,6 +31,7 @@ class Trashed(msgspec.Struct, frozen=True):
     root: str
     path: str
     fingerprint: Fingerprint
+    kind: Literal["file", "link", "folder"] = "file"
 
     @property
     def since(self) -> float:
@@ -47,11 +51,35 @@ def list_trash(roots: RootFds, wanted: Callable[[str], bool] = names.is_run_id) 
             for run in _runs_in(roots[home], top):
                 if not wanted(run):
                     continue
-                for kept, found in _files_below(roots[home], f"{top}/{run}"):
+                for kept, found in leaves_below(roots[home], f"{top}/{run}"):
+                    kind = _kind(found, run, backup=backup)
                     parsed = names.parse_backup_path(kept) if backup else names.parse_trash_path(kept)
-                    if parsed is not None:
+                    if kind is not None and parsed is not None:
                         print_of = opening.fingerprint(found)
-                        yield Trashed(home, kept, backup, parsed.run, parsed.root, parsed.path, print_of)
+                        yield Trashed(
+                            home, kept, backup, parsed.run, parsed.root, parsed.path, print_of, kind
+                        )
+
+
+def was_moved(found: os.stat_result, run: str) -> bool:
+    """Whether an empty folder in the trash of a run was moved there: those that are made there are younger.
+
+    No folder is moved there of which that would not be true.
+    """
+    return found.st_mtime_ns < names.run_time(run) * 1e9
+
+
+def _kind(found: os.stat_result, run: str, *, backup: bool) -> Literal["file", "link", "folder"] | None:
+    """What this is that waits, or ``None`` if it is nothing that we put there."""
+    match stat.S_IFMT(found.st_mode):
+        case stat.S_IFREG:
+            return "file"
+        case stat.S_IFLNK if not backup:
+            return "link"
+        case stat.S_IFDIR if not backup and was_moved(found, run):
+            return "folder"
+        case _:
+            return None
 
 
 def _runs_in(root: int, top: str) -> list[str]:
@@ -65,8 +93,8 @@ def _runs_in(root: int, top: str) -> list[str]:
         os.close(fd)
 
 
-def _files_below(root: int, relative: str) -> Iterator[tuple[str, os.stat_result]]:
-    """All plain files below a folder of ours, in order, without following links."""
+def leaves_below(root: int, relative: str) -> Iterator[tuple[str, os.stat_result]]:
+    """All that lies below a folder of ours but folders that hold something, in order, without following links."""
     try:
         fd = opening.open_below(root, relative, opening.FOLDER_FLAGS)
     except (FileNotFoundError, NotADirectoryError):
@@ -75,9 +103,14 @@ def _files_below(root: int, relative: str) -> Iterator[tuple[str, os.stat_result
         for name in sorted(os.listdir(fd)):
             path = f"{relative}/{name}"
             found = os.stat(name, dir_fd=fd, follow_symlinks=False)
-            if stat.S_ISDIR(found.st_mode):
-                yield from _files_below(root, path)
-            elif stat.S_ISREG(found.st_mode):
+            if not stat.S_ISDIR(found.st_mode):
+                yield path, found
+                continue
+            empty = True
+            for below in leaves_below(root, path):
+                empty = False
+                yield below
+            if empty:
                 yield path, found
     finally:
         os.close(fd)

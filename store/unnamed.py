@@ -18,7 +18,7 @@ from store import durable, looking, names, unpacking
 from store.looking import Skip
 from store.manifest import Entry
 from store.packs import PackReader
-from store.roots import RootFds, make_folders
+from store.roots import RootFds
 
 _MOST_FILES = 64
 _FLAGS = getattr(os, "O_TMPFILE", 0) | os.O_WRONLY | os.O_CLOEXEC
@@ -37,18 +37,20 @@ def bring_back(pack: PackReader, entry: Entry, roots: RootFds) -> bool:
     made: list[tuple[int, int, str]] = []
     named: list[tuple[int, int, str]] = []
     folders: list[int] = []
+    missing = unpacking.Made(roots, entry.folders)
     try:
         for member, content in pack.members(entry):
             home = unpacking.home_of(roots, member.root)
             above, _, name = member.path.rpartition("/")
             folder = roots[member.root]
             if above:
-                folder = make_folders(folder, above)
+                folder = missing.open(member.root, above)
                 folders.append(folder)
             try:
                 fd = os.open(".", _FLAGS, 0o600, dir_fd=roots.folder(home, names.TMP))
             except OSError as error:
                 if error.errno in _NOT_HERE:
+                    missing.unmake()
                     return False
                 raise
             made.append((fd, folder, name))
@@ -58,11 +60,13 @@ def bring_back(pack: PackReader, entry: Entry, roots: RootFds) -> bool:
         for each in made:
             _name(*each)
             named.append(each)
+        missing.make_rest()
     except BaseException:
         for fd, folder, name in named:
             with contextlib.suppress(OSError):
                 if looking.is_file(looking.stat_at(folder, name), fd):
                     os.unlink(name, dir_fd=folder)
+        missing.unmake()
         raise
     else:
         return True

@@ -5,33 +5,36 @@ file.
 A file is written in a folder of ours, compared with its digest while it is, and gets its name by a rename that
 replaces nothing; where it is to go somewhere else it is written there, under a name of its own, in the same way.
 Modes are never widened: only the bits of reading, writing and running come back.
+Folders that are missing are made, as they were if the pack knows it, and else for their owner alone; those that are
+there stay as they are.
 
 Durable once the file system is synced: many files share one sync, before any of them gets its name.
 """
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from store import durable, looking, names, opening, syscalls
+from store import copying, durable, looking, names, opening, syscalls
 from store.facts import Fingerprint
 from store.looking import Skip
-from store.manifest import Entry, PackedMember
+from store.manifest import Entry, PackedFolder, PackedMember
 from store.packs import PackReader
-from store.roots import RootFds, make_folders
+from store.roots import RootFds, make_folders, unmake
 
 
 class Written(NamedTuple):
     """A file that has all its bytes, and waits for its name: where it is, and where it goes.
 
-    ``tmp`` is below the root ``tmp_root``, ``path`` below the root ``root``.
+    ``tmp`` is below the root ``tmp_root``, ``path`` below the root ``root``; ``folders`` are those of its session.
     """
 
     tmp_root: str
     tmp: str
     root: str
     path: str
+    folders: tuple[PackedFolder, ...] = ()
 
 
 def write(
@@ -54,7 +57,7 @@ def write(
             except FileExistsError:  # left by an attempt of a worker that died; nothing was read yet
                 os.unlink(name, dir_fd=folder)
                 _write_one(folder, name, member, content, sync=sync)
-            done.append(Written(home, tmp, member.root, member.path))
+            done.append(Written(home, tmp, member.root, member.path, entry.folders))
     except BaseException:
         drop(roots, done)
         raise
@@ -67,15 +70,47 @@ def settle(roots: RootFds, written: list[Written]) -> None:
     A file that somebody has written to in its place stays there even so, and so does what he put there instead.
     """
     placed: list[tuple[Written, Fingerprint]] = []
+    made = Made(roots, written[0].folders if written else ())
     try:
         for each in written:
-            placed.append((each, _place(roots, each)))  # noqa: PERF401  what was placed is known when the next fails
+            placed.append((each, _place(roots, each, made)))  # noqa: PERF401  what was placed is known when the next fails
+        made.make_rest()
     except BaseException:
         for each, ours in reversed(placed):
             with contextlib.suppress(OSError):
                 _take_back(roots, each, ours)
         drop(roots, written)
+        made.unmake()
         raise
+
+
+class Made:
+    """The folders that bringing a session back has to make; ``folders`` are those whose modes its pack knows."""
+
+    def __init__(self, roots: RootFds, folders: tuple[PackedFolder, ...]) -> None:
+        self._roots = roots
+        self._folders = folders
+        self._modes = {(folder.root, folder.path): folder.mode for folder in folders}
+        self._made: dict[str, list[str]] = {}
+
+    def open(self, root: str, path: str) -> int:
+        """A descriptor of a folder, made with its parents where they are missing."""
+
+        def mode(path: str) -> int | None:
+            return self._modes.get((root, path))
+
+        return make_folders(self._roots[root], path, modes=mode, made=self._made.setdefault(root, []))
+
+    def make_rest(self) -> None:
+        """Make what folders were made for the session, and hold no file of it; that they are there is no promise."""
+        for folder in self._folders:
+            with contextlib.suppress(OSError):
+                os.close(self.open(folder.root, folder.path))
+
+    def unmake(self) -> None:
+        """Remove what was made, as far as it is empty."""
+        for root, paths in self._made.items():
+            unmake(self._roots[root], paths)
 
 
 def drop(roots: RootFds, written: list[Written]) -> None:
@@ -103,7 +138,7 @@ def is_there(roots: RootFds, entry: Entry) -> bool:
 
 
 def copy_out(pack: PackReader, entry: Entry, dest: str) -> list[str]:
-    """Copy a session to a folder, by the paths its files had; the paths they have there. Durable on return.
+    """Copy a session to a folder, placed as `store.copying.placed` says; the paths they have there. Durable on return.
 
     FileExistsError if one of the names is taken; `store.frames.Damaged` if a file is not what was packed. What was
     written before is removed then, unless somebody has written to it.
@@ -111,8 +146,9 @@ def copy_out(pack: PackReader, entry: Entry, dest: str) -> list[str]:
     top = opening.open_folder(dest)
     copied: list[tuple[str, Fingerprint]] = []
     try:
+        paths = copying.placed([(member.root, member.path) for member in entry.members])
         for part, (member, content) in enumerate(pack.members(entry)):
-            _copy_one(top, part, member, content, copied)
+            _copy_one(top, part, paths[part], member, content, copied)
     except BaseException:
         for path, ours in reversed(copied):
             with contextlib.suppress(OSError), opening.parent_of(top, path) as (folder, name):
@@ -128,12 +164,13 @@ def copy_out(pack: PackReader, entry: Entry, dest: str) -> list[str]:
 def _copy_one(
     top: int,
     part: int,
+    path: str,
     member: PackedMember,
     content: Iterator[memoryview],
     copied: list[tuple[str, Fingerprint]],
 ) -> None:
     """Copy one file, and note it once it has its name, whatever happens after that."""
-    above, _, name = member.path.rpartition("/")
+    above, _, name = path.rpartition("/")
     folder = make_folders(top, above, 0o755) if above else top
     beside = f".{os.getpid()}.{part}.maint"
     try:
@@ -144,8 +181,8 @@ def _copy_one(
         except BaseException:
             os.unlink(beside, dir_fd=folder)
             raise
-        copied.append((member.path, ours))
-        durable.sync_folder(folder, member.path)
+        copied.append((path, ours))
+        durable.sync_folder(folder, path)
     finally:
         if folder != top:
             os.close(folder)
@@ -195,12 +232,12 @@ def dress(fd: int, member: PackedMember) -> None:
     os.utime(fd, ns=(member.mtime_ns, member.mtime_ns))
 
 
-def _place(roots: RootFds, each: Written) -> Fingerprint:
+def _place(roots: RootFds, each: Written, made: Made) -> Fingerprint:
     """Give a file its name; how it was when it got it."""
     with opening.parent_of(roots[each.tmp_root], each.tmp) as (folder, name):
         ours = opening.fingerprint(os.stat(name, dir_fd=folder, follow_symlinks=False))
     try:
-        _move(roots, each.tmp_root, each.tmp, each.root, each.path)
+        _move(roots, each.tmp_root, each.tmp, each.root, each.path, made.open)
     except FileExistsError:
         raise Skip("another file has its place now") from None
     return ours
@@ -220,9 +257,18 @@ def _is_still(folder: int, name: str, ours: Fingerprint) -> bool:
     return found is not None and opening.fingerprint(found).same_content(ours)
 
 
-def _move(roots: RootFds, source_root: str, source: str, target_root: str, target: str) -> None:
+def _move(
+    roots: RootFds,
+    source_root: str,
+    source: str,
+    target_root: str,
+    target: str,
+    make: Callable[[str, str], int] | None = None,
+) -> None:
     above, _, name = target.rpartition("/")
-    folder = make_folders(roots[target_root], above) if above else roots[target_root]
+    folder = roots[target_root]
+    if above:
+        folder = make(target_root, above) if make is not None else make_folders(folder, above)
     try:
         with opening.parent_of(roots[source_root], source) as (source_folder, source_name):
             syscalls.rename_noreplace(source_name, name, src_dir_fd=source_folder, dst_dir_fd=folder)

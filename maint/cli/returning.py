@@ -17,6 +17,7 @@ from maint.reaching import describe
 from maint.talk import say
 from store.facts import Place
 from store.frames import Damaged
+from store.looking import Skip
 from store.names import printable
 
 
@@ -60,6 +61,7 @@ def restore_(
 
     A SESSION is an id, the beginning of one, or a name; with * or ?, or with --older-than, it is a pattern for
     sessions in packs, and all that match come back.
+    With --to, a session of one file goes by the name of that, one of several by their paths in its store.
     """
     if not session and older_than is None:
         fail(2, "name a SESSION, or give --older-than for all in packs that are older")
@@ -106,6 +108,9 @@ def _copy(
                 print(printable(path))
         except FileExistsError as error:
             say(f"nothing is overwritten: {describe(error)}")
+            bad = True
+        except Skip as reason:
+            say(f"nothing is copied of a session of which a file {reason}; try again")
             bad = True
         except Damaged as error:
             say(f"its pack is damaged: {error}; see `maint verify`")

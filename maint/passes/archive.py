@@ -63,7 +63,7 @@ class Archive(Pass):
         payload = options.part == "payload"
 
         def judge(session: Session) -> Verdict:
-            if session.ended > threshold:
+            if not session.ended_before(threshold):
                 return Wait(young, options.older_than.after(session.ended, setting.zone))
             if payload and not session.payload:
                 return _NO_PAYLOAD

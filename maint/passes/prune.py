@@ -52,14 +52,14 @@ class Prune(Pass):
         group_by = options.group_by
 
         def judge(session: Session) -> Verdict:
-            if session.ended <= threshold:
+            if session.ended_before(threshold):
                 return gone
             return Wait(young, options.older_than.after(session.ended, setting.zone))
 
         def judge_in_group(session: Session) -> Verdict:
             ended = session.ended
             group = tuple(str(getattr(session, key)) for key in group_by)
-            if ended <= threshold:
+            if session.ended_before(threshold):
                 return Compare(group, gone.reason, ended, old=True)
             return Compare(group, young, options.older_than.after(ended, setting.zone), old=False)
 

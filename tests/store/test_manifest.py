@@ -1,3 +1,4 @@
+import posixpath
 import tracemalloc
 from typing import Any
 
@@ -10,7 +11,7 @@ from pack_world import PACK, SHA, entry, head
 from store import frames, manifest
 from store.facts import Account, State
 from store.frames import Damaged
-from store.manifest import Entry, PackedMember
+from store.manifest import Entry, PackedFolder, PackedMember
 
 paths = st.lists(
     st.text(st.characters(codec="utf-8", exclude_characters="\0/"), min_size=1, max_size=9).filter(
@@ -48,6 +49,16 @@ entries = st.builds(
     packed=st.integers(0, 2**40),
     at=st.integers(0, 2**30),
     frame=st.integers(0, 2**18),
+).map(
+    lambda each: msgspec.structs.replace(
+        each,
+        folders=tuple(
+            PackedFolder(root=member.root, path=folder, mode=0o750)
+            for member in each.members
+            if (folder := posixpath.dirname(member.path))
+            and all((folder, member.root) != (other.path, other.root) for other in each.members)
+        ),
+    )
 )
 
 
@@ -224,6 +235,67 @@ def test_line_that_cannot_be_is_damaged(changes: dict[str, Any]) -> None:
 def test_what_is_no_line_is_damaged(line: bytes) -> None:
     with pytest.raises(Damaged, match="a line of its manifest cannot be read"):
         manifest.checked_entry(line)
+
+
+FOLDERS = (
+    PackedFolder(root="sessions", path="p", mode=0o755),
+    PackedFolder(root="sessions", path="p/q", mode=0o700),
+    PackedFolder(root="sessions", path="p/bare", mode=0o7777),
+    PackedFolder(root="sessions", path="p/bare/in", mode=0),
+)
+
+
+def test_folders_of_a_session_and_empty_ones_in_them_are_taken() -> None:
+    told = msgspec.structs.replace(entry("p/q/a"), folders=FOLDERS)
+    assert manifest.checked_entry(manifest.encode_entry(told)) == told
+
+
+def test_line_of_a_session_without_folders_of_its_own_is_as_it_always_was() -> None:
+    assert b"folders" not in ONE
+    assert manifest.checked_entry(ONE).folders == ()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"path": ""},
+        {"path": "."},
+        {"path": ".."},
+        {"path": "/p"},
+        {"path": "p/../p"},
+        {"path": "p/"},
+        {"path": "p\0"},
+        {"path": ".maint"},
+        {"path": ".maint/x"},
+        {"path": "other"},
+        {"path": "other/x"},
+        {"path": "p/x/y"},
+        {"path": "p/q/a"},
+        {"path": "p/q/a/b"},
+        {"root": "state"},
+        {"root": ""},
+        {"root": ".."},
+        {"root": "a/b"},
+        {"mode": -1},
+        {"mode": 0o10000},
+        {"mode": 10**30},
+    ],
+    ids=str,
+)
+def test_folder_that_is_none_of_the_sessions_is_damaged(changes: dict[str, Any]) -> None:
+    folder = msgspec.structs.replace(FOLDERS[0], **changes)
+    line = manifest.encode_entry(msgspec.structs.replace(entry("p/q/a"), folders=(folder,)))
+    with pytest.raises(Damaged):
+        manifest.checked_entry(line)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [b"1", b"[1]", b"[{}]", b'[{"root":"sessions","path":"p","mode":"x"}]', b"[" * 100_000],
+)
+def test_what_are_no_folders_is_damaged(told: bytes) -> None:
+    with pytest.raises(Damaged):
+        manifest.checked_entry(ONE[:-2] + b',"folders":' + told + b"}")
 
 
 @pytest.mark.parametrize("link", ["b", "./b", "b/../c", "c/d", "x/../../b"])

@@ -332,7 +332,7 @@ CHANGES: list[tuple[Callable[[Path], object], str]] = [
     (linked, "has more than one hard link"),
     (lambda file: file.chmod(0o640), "changed since it was planned"),
     (lambda file: os.chown(file, 12345, -1), "belongs to another user"),
-    (lambda file: file.parent.rename(file.parent.parent / "away"), "no such file"),
+    (lambda file: file.parent.rename(file.parent.parent / "away"), "is gone"),
     (made_fifo, "is a FIFO"),
     (made_folder, "is a folder"),
     (made_link, "changed since it was planned"),

@@ -1,7 +1,7 @@
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,7 @@ import pytest
 from store import names, opening
 from store.change import move_to_trash, put_back
 from store.facts import Member
-from store.roots import RootFds, make_folders
+from store.roots import RootFds, make_folders, unmake
 from store.trash import list_trash
 
 RUN = names.new_run_id(1770628443, b"abc")
@@ -156,6 +156,113 @@ def test_members_on_two_devices_go_each_to_its_own_trash_and_come_back(
 def test_folder_of_another_device_on_the_way_is_not_ours() -> None:
     with RootFds({"top": "/"}) as roots, pytest.raises(PermissionError):
         make_folders(roots["top"], "proc")
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> dict[str, str]:
+    """Three hundred roots."""
+    for number in range(300):
+        (tmp_path / f"many/{number}").mkdir(parents=True)
+    return {f"r{number}": str(tmp_path / f"many/{number}") for number in range(300)}
+
+
+def test_of_very_many_roots_few_are_open_before_they_are_needed(many: dict[str, str]) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    with RootFds(many) as roots:
+        assert len(os.listdir("/proc/self/fd")) <= before + 8
+        assert (roots.labels, roots.first) == (tuple(many), "r0")
+        assert {roots.home(label) for label in roots.labels} == {"r0"}
+        assert roots.stat("r299").st_ino == os.stat(many["r299"]).st_ino
+        assert len(os.listdir("/proc/self/fd")) <= before + 8
+        assert os.path.samestat(os.fstat(roots["r299"]), os.stat(many["r299"]))
+        assert roots["r299"] == roots["r299"]
+        roots.folder("r200", "a")
+        with pytest.raises(ValueError, match="already"):
+            roots.add("r250", many["r250"])
+        with pytest.raises(KeyError):
+            roots["r300"]
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_root_that_was_swapped_before_it_was_needed_is_not_worked_in(many: dict[str, str]) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    with RootFds(many) as roots:
+        os.rename(many["r299"], many["r299"] + "away")
+        with pytest.raises(FileNotFoundError):
+            roots["r299"]
+        os.mkdir(many["r299"])
+        for _ in range(2):
+            with pytest.raises(OSError, match="another folder is there now"):
+                roots["r299"]
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("make", [Path.unlink, lambda _: None], ids=["missing", "file"])
+def test_late_root_that_is_no_folder_is_an_error_at_once(
+    many: dict[str, str], tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    (tmp_path / "none").touch()
+    make(tmp_path / "none")
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(OSError, match=r"none"):
+        RootFds(many | {"none": str(tmp_path / "none")})
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_missing_folders_are_made_with_the_modes_that_are_known(root: int, path: Path) -> None:
+    (path / "a").mkdir(mode=0o700)
+    modes = {"a": 0o777, "a/b": 0o2755, "a/b/c": 0o050}
+    made: list[str] = []
+    umask = os.umask(0o077)
+    try:
+        os.close(make_folders(root, "a/b/c/d", modes=modes.get, made=made))
+    finally:
+        os.umask(umask)
+    found = [stat.S_IMODE((path / each).stat().st_mode) for each in ("a", "a/b", "a/b/c", "a/b/c/d")]
+    assert (found, made) == ([0o700, 0o755, 0o750, 0o700], ["a/b", "a/b/c", "a/b/c/d"])
+
+
+def test_mode_that_a_folder_inherits_from_the_one_above_is_kept(root: int, path: Path) -> None:
+    path.chmod(0o2775)
+    os.close(make_folders(root, "a", modes={"a": 0o750}.get))
+    assert stat.S_IMODE((path / "a").stat().st_mode) == 0o2750
+
+
+def test_folders_that_were_made_for_nothing_go_and_no_others(root: int, path: Path) -> None:
+    (path / "a").mkdir()
+    made: list[str] = []
+    os.close(make_folders(root, "a/b/c", made=made))
+    os.close(make_folders(root, "a/d", made=made))
+    (path / "a/d/x").touch()
+    unmake(root, made)
+    assert [str(each.relative_to(path)) for each in sorted(path.rglob("*"))] == ["a", "a/d", "a/d/x"]
+
+
+def test_folder_that_need_not_last_is_not_waited_for_but_is_when_it_must(
+    path: Path, root: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.fstat(fd).st_ino))
+    with RootFds({"sessions": str(path)}) as roots:
+        roots.folder("sessions", "a", lasting=False)
+        assert synced == []
+        roots.folder("sessions", "a")
+        assert synced == [path.stat().st_ino]
+
+
+def test_folder_that_is_gone_is_made_and_made_durable_again(
+    path: Path, root: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.fstat(fd).st_ino))
+    with RootFds({"sessions": str(path)}) as roots:
+        for _ in range(2):
+            roots.folder("sessions", "a")
+            (path / "a").rmdir()
+            roots.lost("sessions", "a")
+    assert synced == [path.stat().st_ino] * 2
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_existing_folder_is_kept_open_and_a_missing_one_is_not_made(path: Path, root: int) -> None:

@@ -81,7 +81,9 @@ def test_foreign_names_are_passed_over(roots: RootFds, path: Path, rel: str) -> 
     assert listed(roots) == [(EARLY, "sessions", "a", False)]
 
 
-def test_links_and_what_is_no_file_are_not_followed_and_not_listed(roots: RootFds, path: Path) -> None:
+def test_links_are_listed_and_not_followed_and_what_is_neither_file_nor_link_is_not_listed(
+    roots: RootFds, path: Path
+) -> None:
     outside = path.parent / "outside"
     put(outside, "a")
     folder = put(path, names.trash_path(EARLY, "sessions", "a")).parent
@@ -89,7 +91,41 @@ def test_links_and_what_is_no_file_are_not_followed_and_not_listed(roots: RootFd
     (folder / "folder").symlink_to(outside)
     (folder / "self").symlink_to(".")
     os.mkfifo(folder / "fifo")
-    assert listed(roots) == [(EARLY, "sessions", "a", False)]
+    assert [(kept.path, kept.kind) for kept in list_trash(roots)] == [
+        ("a", "file"),
+        ("folder", "link"),
+        ("link", "link"),
+        ("self", "link"),
+    ]
+    link = next(kept for kept in list_trash(roots) if kept.path == "link")
+    assert link.fingerprint == opening.fingerprint((folder / "link").lstat())
+
+
+def test_empty_folder_waits_if_it_is_older_than_the_run_and_else_was_made_for_something(
+    roots: RootFds, path: Path
+) -> None:
+    for name in ("waits", "p/waits", "made", "q/made"):
+        (path / names.trash_path(EARLY, "sessions", name)).mkdir(parents=True)
+    for name in ("waits", "p/waits"):
+        os.utime(path / names.trash_path(EARLY, "sessions", name), (1.7e9, 1.7e9))
+    assert [(kept.path, kept.kind) for kept in list_trash(roots)] == [
+        ("p/waits", "folder"),
+        ("waits", "folder"),
+    ]
+
+
+def test_folder_that_holds_something_is_not_listed_but_what_it_holds(roots: RootFds, path: Path) -> None:
+    folder = put(path, names.trash_path(EARLY, "sessions", "p/a")).parent
+    os.utime(folder, (1.7e9, 1.7e9))
+    assert listed(roots) == [(EARLY, "sessions", "p/a", False)]
+
+
+def test_among_the_backups_are_only_files(roots: RootFds, path: Path) -> None:
+    folder = put(path, names.backup_path(EARLY, "sessions", "a")).parent
+    (folder / "link").symlink_to("a")
+    (folder / "empty").mkdir()
+    os.utime(folder / "empty", (1.7e9, 1.7e9))
+    assert listed(roots) == [(EARLY, "sessions", "a", True)]
 
 
 def test_run_that_is_a_link_is_not_followed(roots: RootFds, path: Path) -> None:

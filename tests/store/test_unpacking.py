@@ -1,5 +1,6 @@
 import errno
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ from hypothesis import strategies as st
 from pack_world import NEXT, PACK, RUN, entry, forged, head, numbered, open_fds, pack, session, wanted
 from test_packs import files_end_at, prose
 
-from store import manifest, names, packing, syscalls, unpacking
+from store import change, emptied, manifest, names, packing, packs, repacking, syscalls, unnamed, unpacking
 from store.frames import Damaged
 from store.looking import Skip
-from store.manifest import Entry
+from store.manifest import Entry, PackedFolder
 from store.packs import OpenPack, open_pack
 from store.roots import RootFds
+from store.salvaging import Salvage
 
 MANY = {"m/1": b"one\n", "m/2": b"", "m/deep/3": prose(5000)}
 
@@ -349,7 +351,188 @@ def test_root_that_is_none_of_the_stores_is_refused(roots: RootFds, path: Path, 
     assert (files(path), os.listdir(path / names.ARCHIVE)) == ({}, [PACK])
 
 
+# Folders that were made for a session alone.
+
+
+def own(root: str, path: str) -> bool:
+    return root == "sessions" and path.split("/", 1)[0] == "m"
+
+
+def modes(path: Path) -> dict[str, int]:
+    return {
+        str(each.relative_to(path)): each.stat().st_mode & 0o7777
+        for each in sorted(path.rglob("*"))
+        if each.is_dir() and names.FOLDER not in each.parts
+    }
+
+
+MODES = {"m": 0o755, "m/bare": 0o701, "m/deep": 0o750}
+
+
+@pytest.fixture
+def housed(roots: RootFds, path: Path) -> Iterator[OpenPack]:
+    """A session in folders of its own, one of them empty, which are gone."""
+    each = session(path, "many", MANY)
+    (path / "m/bare").mkdir()
+    for folder, mode in MODES.items():
+        (path / folder).chmod(mode)
+    pack(roots, [each._replace(folders=emptied.folders_of(roots, each.members, own))])
+    shutil.rmtree(path / "m")
+    with open_pack(roots["archive"], PACK) as opened:
+        yield opened
+
+
+def bring_back_unnamed(roots: RootFds, opened: OpenPack, which: Entry) -> None:
+    if not unnamed.bring_back(opened, which, roots):
+        pytest.skip("this file system makes no files without names")
+
+
+WAYS = [restore, bring_back_unnamed]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_folders_come_back_with_their_modes_and_the_empty_ones_too(
+    roots: RootFds, path: Path, housed: OpenPack, way: Callable[..., None]
+) -> None:
+    umask = os.umask(0o077)
+    try:
+        way(roots, housed, one(housed))
+    finally:
+        os.umask(umask)
+    assert (files(path), modes(path)) == (MANY, MODES)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_folders_of_which_an_older_pack_knows_nothing_are_for_their_owner_alone(
+    roots: RootFds, path: Path, packed: OpenPack, way: Callable[..., None]
+) -> None:
+    way(roots, packed, one(packed))
+    assert (files(path), modes(path)) == (MANY, {"m": 0o700, "m/deep": 0o700})
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_folder_that_is_there_stays_as_it_is(
+    roots: RootFds, path: Path, housed: OpenPack, way: Callable[..., None]
+) -> None:
+    (path / "m").mkdir(mode=0o700)
+    (path / "m/KEEP").write_bytes(b"mine")
+    way(roots, housed, one(housed))
+    assert (files(path), modes(path)["m"]) == ({**MANY, "m/KEEP": b"mine"}, 0o700)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_session_that_cannot_come_back_leaves_no_folders(
+    roots: RootFds, path: Path, housed: OpenPack, way: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    which = one(housed)
+
+    def failing(fd: int, times: object = None, *, ns: object = None, **_: object) -> None:
+        raise OSError(errno.EIO, "input/output error")
+
+    if way is bring_back_unnamed:
+        monkeypatch.setattr(os, "utime", failing)
+    else:
+        actor(monkeypatch, 1, lambda: make_file(path / "m/2"))
+    with pytest.raises((Skip, OSError)):
+        way(roots, housed, which)
+    assert set(files(path)) <= {"m/2"}
+    assert set(modes(path)) <= {"m"}
+    if way is bring_back_unnamed:
+        assert modes(path) == {}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("folder", ["m", "m/deep"])
+def test_session_whose_folder_is_a_link_now_does_not_come_back(
+    roots: RootFds, path: Path, housed: OpenPack, way: Callable[..., None], folder: str
+) -> None:
+    outside = path.parent / "outside"
+    outside.mkdir()
+    (path / folder).parent.mkdir(exist_ok=True)
+    (path / folder).symlink_to(outside)
+    with pytest.raises(NotADirectoryError):
+        way(roots, housed, one(housed))
+    assert (files(path), files(outside)) == ({}, {})
+
+
+def test_empty_folder_that_is_a_link_now_is_not_followed_and_hinders_nothing(
+    roots: RootFds, path: Path, housed: OpenPack
+) -> None:
+    (path / "m").mkdir()
+    (path / "m/bare").symlink_to("/")
+    restore(roots, housed, one(housed))
+    assert (files(path), (path / "m/bare").is_symlink()) == (MANY, True)
+
+
+def test_folder_of_a_forged_line_is_never_wider_than_files_are(
+    roots: RootFds, path: Path, housed: OpenPack
+) -> None:
+    told = (PackedFolder(root="sessions", path="m", mode=0o7000),)
+    restore(roots, housed, msgspec.structs.replace(one(housed), folders=told))
+    assert modes(path) == {"m": 0o700, "m/deep": 0o700}
+
+
+def test_large_session_has_its_folders_too(roots: RootFds, path: Path) -> None:
+    each = session(path, "a", {"m/a": b"a" * (packing.FRAME + 1)})
+    (path / "m").chmod(0o751)
+    pack(roots, [each._replace(folders=emptied.folders_of(roots, each.members, own))])
+    shutil.rmtree(path / "m")
+    with open_pack(roots["archive"], PACK) as opened:
+        restore(roots, opened, one(opened, "a"))
+    assert modes(path) == {"m": 0o751}
+
+
+def test_housed_session_goes_through_everything(roots: RootFds, path: Path, housed: OpenPack) -> None:
+    """Back from its pack, into another, let go, verified, back, to the trash, and back from there."""
+    restore(roots, housed, one(housed))
+    again = wanted(path, "many", *MANY)
+    again = again._replace(folders=emptied.folders_of(roots, again.members, own))
+    name = names.pack_name(NEXT, 0)
+    (entry,) = pack(roots, [again], name=name)
+    assert entry.folders == one(housed).folders
+    change.let_go(roots, again.members, NEXT, owned=own)
+    assert (files(path), modes(path)) == ({}, {})
+    with open_pack(roots["archive"], name) as opened:
+        assert packs.verify(opened, opened.lines).sound == 1
+        restore(roots, opened, one(opened))
+    planned = wanted(path, "many", *MANY).members
+    change.move_to_trash(roots, planned, RUN, owned=own)
+    for each in planned:
+        change.put_back(roots, RUN, each.root, each.path)
+    assert (files(path), modes(path)) == (MANY, MODES)
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_housed_session_is_saved_from_its_pack_with_or_without_a_manifest(
+    path: Path, housed: OpenPack, out: Path, damaged: bool
+) -> None:
+    data = bytearray((path / names.ARCHIVE / PACK).read_bytes())
+    if damaged:
+        data[-1] ^= 1
+        data[housed.spans[-1].end + 20] ^= 1
+    (out.parent / "copy").write_bytes(data)
+    fds = os.open(out.parent / "copy", os.O_RDONLY), os.open(out, os.O_RDONLY)
+    salvage = Salvage(*fds)
+    assert [each.session for each in salvage.run() if each.session] == ([] if damaged else ["many"])
+    salvage.finish()
+    for fd in fds:
+        os.close(fd)
+    assert files(out) == MANY
+
+
+def test_repacked_session_keeps_its_folders(roots: RootFds, path: Path, housed: OpenPack) -> None:
+    ((_, lines),) = repacking.repacked(housed, housed.entries(), frozenset(), 3)
+    assert manifest.checked_entry(lines[0][:-1]).folders == one(housed).folders
+
+
 # Copies.
+
+
+def test_copy_of_a_single_file_goes_by_its_name_alone(roots: RootFds, path: Path, out: Path) -> None:
+    pack(roots, [session(path, "a", {"p/q/a": b"a"})])
+    with open_pack(roots["archive"], PACK) as opened:
+        assert unpacking.copy_out(opened, one(opened, "a"), str(out)) == [f"{out}/a"]
+    assert files(out) == {"a": b"a"}
 
 
 def test_copy_is_the_same_file_by_file(roots: RootFds, path: Path, packed: OpenPack, out: Path) -> None:

@@ -163,6 +163,7 @@ def _session(place: Place, entry: str, finding: Finding, found: os.stat_result) 
         project,
         (),
         mendable=False,
+        ages_strictly=True,
     )
 
 

@@ -5,7 +5,6 @@ What is left of differences is on the side of seeing a session: a field that is 
 On the other side is only what no clock and no count reaches: whole numbers beyond 63 bits.
 """
 
-import math
 from typing import Annotated
 
 import msgspec
@@ -34,12 +33,7 @@ class Snapshot(msgspec.Struct, gc=False):
 
     @property
     def saved_at(self) -> float:
-        """When it was saved: within the millisecond of its stamp, and after the beginning of that.
-
-        So one that is exactly as old as is asked for is not yet older, as opendev's own cleaner has it, which compares
-        milliseconds and takes what is before the limit.
-        """
-        return math.nextafter(self.snapshot_timestamp_ms / 1000, math.inf)
+        return self.snapshot_timestamp_ms / 1000
 
 
 class Damaged(Exception):

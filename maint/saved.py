@@ -161,6 +161,8 @@ def _wrong(action: Action) -> str | None:
         return f"no plan has {action.verb} actions, or actions without files"
     if (action.pack is not None) is not (action.verb is Verb.COMPACT) or action.mark is not None:
         return f"{action.verb} has nothing to do with a pack"
+    if len({(member.root, member.path) for member in action.members}) != len(action.members):
+        return "it names a file twice"
     if action.verb is not Verb.ARCHIVE:
         return f"nothing is packed by {action.verb}" if action.packing is not None else None
     if action.packing is None or action.account is None:

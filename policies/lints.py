@@ -58,6 +58,7 @@ def _overlapping(source: tree.Source, stores: tuple[Placed[StoreSpec], ...]) -> 
     # What earlier stores named, and all folders above that: overlaps are then looked up, not searched.
     named: dict[str, tuple[str, str]] = {}
     above: dict[str, tuple[str, str]] = {}
+    kinds = {store.value.name: store.value.kind for store in stores}
     for store in stores:
         name, kind, paths = store.value.name, store.value.kind, store.value.paths
         if not paths and kind in defaults:
@@ -79,6 +80,8 @@ def _overlapping(source: tree.Source, stores: tuple[Placed[StoreSpec], ...]) -> 
                 relation, (other, text) = "around", above[path]
             else:
                 continue
+            if path not in named and kinds[other] != kind:
+                continue  # one program may keep two kinds of store, one within the other
             yield source.mistake(
                 _under(store, key),
                 f"{shown(paths[key])} is {relation} {shown(text)} of the store `{other}`",

@@ -282,7 +282,7 @@ def test_store_that_no_plan_has_is_refused(ill: World, change: dict[str, Any]) -
     refused(ill, lines)
 
 
-def test_recovery_of_two_files_at_once_is_refused(ill: World) -> None:
+def test_action_that_names_a_file_twice_is_refused(ill: World) -> None:
     lines = lines_of(ill)
     recover = next(line for line in lines if line.get("verb") == "recover")
     recover["members"] *= 2

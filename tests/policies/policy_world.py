@@ -66,6 +66,7 @@ class Archive(PassOptions):
     level: Level = option("how hard to compress", default=3)
     form: Literal["pack", "file"] = option("many in a pack, or each by itself", default="pack")
     originals: Literal["remove", "trash", "keep"] = option("what becomes of the originals", default="remove")
+    part: Literal["whole", "payload"] = option("which part of a session", default="whole")
     into: Folder | None = option("the folder of the packs", default=None)
 
     def __post_init__(self) -> None:
@@ -74,7 +75,7 @@ class Archive(PassOptions):
 
     @property
     def claims_from(self) -> Duration | None:
-        return None if self.originals == "keep" else self.older_than
+        return None if self.originals == "keep" or self.part == "payload" else self.older_than
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +111,7 @@ PASSES: dict[str, type[PassOptions]] = {
 KINDS = {
     "rec": KindSpec({"path": "the sessions", "state": "locks and state"}),
     "opendev": KindSpec({"path": "the projects"}),
+    "opendev-snapshots": KindSpec({"path": "the snapshots"}),
     "outrig": KindSpec({"path": "the sessions"}),
 }
 

@@ -99,6 +99,14 @@ def test_overlapping_stores_are_told(one: str, two: str, expected: str | None) -
     assert lints(text) == ([expected] if expected else [])
 
 
+def test_store_of_another_kind_within_a_store_is_not_told() -> None:
+    text = (
+        "version: 1\nstores:\n  a: {kind: opendev, path: /h/.opendev}\n"
+        "  b: {kind: opendev-snapshots, path: /h/.opendev/data/recovery}\npasses: []\n"
+    )
+    assert lints(text) == []
+
+
 def test_who_prunes_behind_the_archive_is_told_of_packs() -> None:
     found = check(with_passes("  - archive: {older_than: 30d}\n  - prune: {older_than: 1y}")).lints
     hint = "put the narrower one first, or remove it; for what lies in packs, write `of: archived`"

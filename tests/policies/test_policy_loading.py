@@ -337,7 +337,7 @@ def test_stores_are_checked(stores: str, expected: str) -> None:
         ("  - prune: {older_than: 1y, of: packs}", "`packs` is none of the words that can stand here -> write one of `live`, `archived`"),
         ("  - prune: {older_than: 1y, of: archive}", "`archive` is none of the words that can stand here -> did you mean `archived`?"),
         ("  - archive", "`archive` needs `older_than` -> there is no default for it: write a time such as `30d`"),
-        ("  - archive: {older_than: 30d, idle_for: 30d}", "`archive` has no option `idle_for` -> write one of `where`, `stores`, `older_than`, `level`, `form`, `originals`, `into`"),
+        ("  - archive: {older_than: 30d, idle_for: 30d}", "`archive` has no option `idle_for` -> write one of `where`, `stores`, `older_than`, `level`, `form`, `originals`, `part`, `into`"),
         ("  - archive: {older_than: 30d, level: 0}", "`0` is no level of compression -> write a number from 1, which is fast, to 19, which is small"),
         ("  - archive: {older_than: 30d, level: 20}", "`20` is no level of compression -> write a number from 1, which is fast, to 19, which is small"),
         ("  - archive: {older_than: 30d, level: 100}", "`100` is no level of compression -> write a number from 1, which is fast, to 19, which is small"),

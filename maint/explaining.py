@@ -12,7 +12,7 @@ from maint.contract import known_passes
 from maint.engine import ground_of, only_plan
 from maint.finding import NotFound, find
 from maint.judge import Judge, Protected
-from maint.packed import copies_of
+from maint.packed import copies_of, payloads_of
 from maint.reaching import open_roots
 from maint.run import Listener
 from maint.verdicts import Act, Compare, Kept, Verdict, Wait
@@ -48,6 +48,8 @@ def explain(
         ground = ground_of(place, roots, policy, now)
         if each is None:
             session = _with_copy(session, copies_of(ground.shelf, policy))
+            if session.empty and session.id in payloads_of(ground.shelf):
+                session = msgspec.structs.replace(session, empty=False)
     of: Literal["live", "archived"] = "live" if each is None else "archived"
     judge = Judge(policy, known_passes(), place.name, now, ground.spared, of=of)
     key = survey.key_of(session) if each is None else packed.key_of(session, each)

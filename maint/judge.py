@@ -29,6 +29,10 @@ FUTURE_SHARE = 0.1
 FUTURE_AT_LEAST = 10
 
 
+PAYLOAD = ".payload"
+"""What stands behind the id of a session in the archive where only its payload is meant."""
+
+
 class Protected(msgspec.Struct, frozen=True):
     """No pass is asked about this session: why, and until when if that will pass by itself."""
 
@@ -233,7 +237,7 @@ def action_for(place: Place, session: Session, pass_name: str, act: Act) -> Acti
 
 def payload_id(session: str) -> str:
     """What the payload of a session is called in the archive."""
-    return f"{session}.payload"
+    return session + PAYLOAD
 
 
 def action_for_index(place: Place, index: Index, pass_name: str, act: Act) -> Action:

@@ -14,7 +14,7 @@ import msgspec
 from maint import singles
 from maint.actions import Action, Verb
 from maint.contract import Candidate
-from maint.judge import Comparison, Judge
+from maint.judge import PAYLOAD, Comparison, Judge
 from maint.planned import PlannedStore
 from maint.survey import Draft, write_draft
 from maint.verdicts import Act, Compare, Verdict
@@ -23,6 +23,7 @@ from store import archives, names, opening
 from store.archived import Archived, PackFacts
 from store.catalogue import Catalogue
 from store.facts import Member, Place, Problem, Session, State
+from store.layout import known_layouts
 from store.marks import Why
 from store.roots import RootFds
 from store.single import Filed
@@ -61,6 +62,14 @@ def copies_of(shelf: Shelf, policy: Policy) -> dict[str, tuple[int, float]]:
         with shelf.open() as catalogue:
             found = catalogue.latest()
     return found | singles.copies(shelf.place, shelf.roots) if "file" in forms else found
+
+
+def payloads_of(shelf: Shelf) -> frozenset[str]:
+    """The sessions whose payload is in a pack: whatever they look like now, they were not empty."""
+    if not known_layouts()[shelf.place.kind].has_payload or not shelf.has_packs:
+        return frozenset()
+    with shelf.open() as catalogue:
+        return frozenset(id_.removesuffix(PAYLOAD) for id_ in catalogue.ids_ending(PAYLOAD))
 
 
 def look_at_packs(

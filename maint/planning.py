@@ -21,7 +21,7 @@ from maint.judge import (
 )
 from maint.kin import Child, takes_away, with_their_parents
 from maint.owner import as_owner
-from maint.packed import Shelf, copies_of, look_at_packs, plan_compaction
+from maint.packed import Shelf, copies_of, look_at_packs, payloads_of, plan_compaction
 from maint.planned import Plan, PlannedStore
 from maint.run import Progress
 from maint.spool import Spool
@@ -91,7 +91,7 @@ def make_plan(
                 raise StoreUnreadable(place, error.strerror or str(error)) from error
             listings[place.name] = listing
             copies = copies_of(ground.shelf, policy)
-            reader = Reader(place, layout, listing, judge, copies)
+            reader = Reader(place, layout, listing, judge, copies, payloads_of(ground.shelf))
             found = survey(place, listing, reader, spool, jobs=jobs, stop=stop, progress=progress)
         for position, group, row in found.rows:
             comparisons.setdefault(position, Comparison()).groups[group].append(row)

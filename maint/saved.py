@@ -167,7 +167,7 @@ def _wrong(action: Action) -> str | None:
         return f"nothing is packed by {action.verb}" if action.packing is not None else None
     if action.packing is None or action.account is None:
         return "it does not say what is to be packed, and how"
-    return _wrong_packing(action.packing, len(action.members))
+    return _wrong_packing(action.packing, action.members)
 
 
 def _wrong_index(action: Action) -> str | None:
@@ -189,12 +189,12 @@ def _is_marking(action: Action) -> bool:
     )
 
 
-def _wrong_packing(packing: Packing, files: int) -> str | None:
+def _wrong_packing(packing: Packing, members: tuple[Member, ...]) -> str | None:
     if packing.into is not None and not packing.into.startswith(("/", "~/")):
         return f"{names.printable(packing.into)!r} is no folder for packs: write it from / or ~/ on"
     if not 1 <= packing.level <= MOST_LEVEL or packing.pack_size < 1:
         return "no pack is made like this"
-    if packing.form == "file" and (packing.into is not None or files != 1):
+    if packing.form == "file" and (packing.into is not None or len(members) != 1 or "/" in members[0].path):
         return "a session that becomes a file has one, and stays in its place"
     return None
 

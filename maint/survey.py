@@ -95,6 +95,7 @@ class Reader:
         listing: Listing,
         judge: Judge,
         copies: Mapping[str, tuple[int, float]],
+        payloads: frozenset[str],
     ) -> None:
         self._place = place
         self._layout = layout
@@ -105,6 +106,7 @@ class Reader:
         templates = [getattr(step.options, "name", None) for step in judge.sessions]
         self._prefixes = tuple(each.prefix for each in templates if isinstance(each, NameTemplate))
         self._copies = copies
+        self._payloads = payloads
         self._choosy = [step for step in judge.sessions if step.where is not None]
 
     def __call__(self, entries: list[str]) -> Found:
@@ -122,6 +124,8 @@ class Reader:
             if isinstance(session, Problem):
                 found.problems.append(session)
                 continue
+            if session.empty and session.id in self._payloads:
+                session = msgspec.structs.replace(session, empty=False)  # noqa: PLW2901  what filled it is in a pack
             count(session, now)
             if self._copies:
                 session = self._with_copy(session)  # noqa: PLW2901  the same session with one fact more

@@ -144,6 +144,14 @@ class Catalogue:
             _pack_facts,
         )
 
+    def ids_ending(self, ending: str) -> set[str]:
+        """The ids that end so, of sessions whether they count or not."""
+        like = ending.replace("%", "").replace("_", "")
+        found = self._rows(
+            "SELECT DISTINCT id FROM sessions WHERE id LIKE ?", (f"%{like}",), lambda row: str(row[0])
+        )
+        return {id_ for id_ in found if id_.endswith(ending)}
+
     def latest(self) -> dict[str, tuple[int, float]]:
         """The size and the time of change of the newest copy of each session, whether it counts or not."""
         return {

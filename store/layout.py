@@ -80,6 +80,9 @@ class Layout(ABC):
     names_sessions: ClassVar[bool] = True
     """Whether a session has a name that recovering it may change."""
 
+    has_payload: ClassVar[bool] = False
+    """Whether sessions may have a payload, a part that can be archived by itself."""
+
     has_index: ClassVar[bool] = False
     """Whether the program keeps files that list its sessions, which `index_of` names and `reindex` keeps true."""
 

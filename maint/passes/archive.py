@@ -8,8 +8,9 @@ from maint.actions import Packing, Verb
 from maint.contract import Pass, Setting
 from maint.verdicts import Act, No, Verdict, Wait
 from policies import Duration, Folder, Level, Misread, PassOptions, option
-from store.facts import Session
+from store.facts import Member, Session
 
+_NOT_ONE_FILE = No("form: file is for sessions of one file in the folder of their store; this is none")
 _NO_PAYLOAD = No("it has no payload apart from its record")
 _UNCHANGED = No("its copy in the archive is as it is now")
 
@@ -61,15 +62,23 @@ class Archive(Pass):
         young = f"ended less than {options.older_than} ago"
         keeps = options.originals == "keep"
         payload = options.part == "payload"
+        as_file = options.form == "file"
 
         def judge(session: Session) -> Verdict:
             if not session.ended_before(threshold):
                 return Wait(young, options.older_than.after(session.ended, setting.zone))
             if payload and not session.payload:
                 return _NO_PAYLOAD
+            if as_file and not _is_one_file(session.payload if payload else session.members):
+                return _NOT_ONE_FILE
             return _UNCHANGED if keeps and session.archived else act
 
         return judge
+
+
+def _is_one_file(members: tuple[Member, ...]) -> bool:
+    """Whether there is one place beside which a compressed file would be found again."""
+    return len(members) == 1 and "/" not in members[0].path
 
 
 def _packing(options: Options, setting: Setting) -> Packing:

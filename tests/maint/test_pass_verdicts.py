@@ -15,6 +15,10 @@ from policies import NameTemplate, PolicyInvalid
 from store.facts import Fingerprint, Leftover, Lock, Member, Owner, Place, Session, State, account_of
 
 
+def member(path: str) -> Member:
+    return Member("sessions", path, Fingerprint(0, 0, 100, 0, 0))
+
+
 def session(**facts: Any) -> Session:
     """A complete session of ten days ago, but for what the test says."""
     given: dict[str, Any] = {
@@ -23,7 +27,7 @@ def session(**facts: Any) -> Session:
         "id": "s1",
         "state": State.COMPLETE,
         "evidence": "it has a footer",
-        "members": (),
+        "members": (member("s1.ndjson"),),
         "bytes": 100,
         "last_changed": NOW - 10 * DAY,
         "ended_at": NOW - 10 * DAY,
@@ -309,6 +313,33 @@ def test_all_sessions_share_one_verdict() -> None:
 def test_packing_is_what_the_pass_and_the_policy_say(options: str, rest: str, expected: Packing) -> None:
     text = ", ".join(filter(None, ["older_than: 7d", options]))
     assert packing(f"  - archive: {{{text}}}\n", rest) == expected
+
+
+@pytest.mark.parametrize(
+    "members", [(member("a.json"), member("a.jsonl")), (member("a/session.json"),), ()], ids=str
+)
+def test_session_that_is_not_one_file_beside_the_others_becomes_no_file_by_itself(
+    members: tuple[Member, ...],
+) -> None:
+    found = verdict("  - archive: {older_than: 7d, form: file}\n", session(members=members))
+    assert found == No("form: file is for sessions of one file in the folder of their store; this is none")
+
+
+def test_payload_is_archived_where_there_is_one() -> None:
+    apart = "  - archive: {older_than: 7d, part: payload}\n"
+    found = verdict(apart, session(payload=(member("a.debug"),)))
+    assert isinstance(found, Act)
+    assert found.packing == Packing(part="payload")
+    assert verdict(apart, session()) == No("it has no payload apart from its record")
+
+
+def test_session_of_exactly_an_age_is_older_only_where_its_program_says_so() -> None:
+    for passes in (ARCHIVE, "  - prune: {older_than: 7d}\n", "  - prune: {older_than: 7d, max_count: 1}\n"):
+        exactly = session(ended_at=NOW - 7 * DAY)
+        strictly = session(ended_at=NOW - 7 * DAY, ages_strictly=True)
+        old = [getattr(verdict(passes, each), "old", None) for each in (exactly, strictly)]
+        done = [isinstance(verdict(passes, each), Act) for each in (exactly, strictly)]
+        assert [True, False] in (old, done)
 
 
 @pytest.mark.parametrize(("archived", "expected"), [(True, No), (False, Act)])

@@ -50,6 +50,7 @@ _REMOTE_FOLDER = "opendev-telegram-remote"
 
 class OpendevLayout(Layout):
     kind: ClassVar[str] = "opendev"
+    has_payload: ClassVar[bool] = True
     paths: ClassVar[Mapping[str, str]] = {
         "path": "The data folder, which holds projects and file-history; or its folder of projects.",
         "remote": "The folder with remote-*.pid; known by itself where the path is the default one.",

@@ -27,6 +27,7 @@ _LONGEST_LINE = 64 << 10
 
 class OutrigLayout(Layout):
     kind: ClassVar[str] = "outrig"
+    has_payload: ClassVar[bool] = True
     paths: ClassVar[Mapping[str, str]] = {
         "path": "The session root: the folder that holds one folder, or one link to a folder, for each session.",
     }

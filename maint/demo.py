@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from maint import finding, interface, report
 from maint.actions import Action
@@ -35,9 +35,16 @@ def show_demo(*, keep: bool) -> None:
 def build_store(layout: Layout, folder: str, now: float) -> tuple[Place, tuple[Specimen, ...]]:
     """Write a layout's specimens into a new folder, with their ages; the store that they make."""
     specimens = layout.specimens(now)
-    labels = {root for each in specimens for root, _ in (*each.files, *each.links, *each.folders)}
     roots = layout.roots({"path": f"{folder}/store/sessions"} | _other_paths(layout, folder), {}, folder)
-    for label in labels:
+    write_specimens(roots, specimens)
+    place = Place(layout.kind, layout.kind, roots)
+    return with_targets(place, layout.targets(place)), specimens
+
+
+def write_specimens(roots: Mapping[str, str], specimens: Iterable[Specimen]) -> None:
+    """Write specimens into the folders of a store, with their ages."""
+    specimens = tuple(specimens)
+    for label in {root for each in specimens for root, _ in (*each.files, *each.links, *each.folders)}:
         os.makedirs(roots[label], exist_ok=True)
     for specimen in specimens:
         for (root, path), content in specimen.files.items():
@@ -53,8 +60,6 @@ def build_store(layout: Layout, folder: str, now: float) -> tuple[Place, tuple[S
         for root, path in (*specimen.files, *specimen.folders, *specimen.links):
             full = os.path.join(roots[root], path)
             os.utime(full, (specimen.changed, specimen.changed), follow_symlinks=False)
-    place = Place(layout.kind, layout.kind, roots)
-    return with_targets(place, layout.targets(place)), specimens
 
 
 def _other_paths(layout: Layout, folder: str) -> dict[str, str]:

@@ -95,11 +95,11 @@ def _indexed(
     outcomes: list[Outcome] = []
     for n, offset in wanted:
         action = _decode(planned.line_at(offset))
-        if desk.stop() and action.index not in touched.sessions:
+        if desk.stop() and action.index not in touched:
             continue
         outcomes.append(hands.carry_out(n, action))
         if outcomes[-1].result is Result.DONE and action.index is not None:
-            touched.sessions.pop(action.index, None)  # it tells of all sessions now
+            touched.drop(action.index)
     first = sum(planned.planned.values())
     for problem in keep_true(desk.roots, desk.place, touched, desk.run, first, desk.indexed):
         desk.problem(problem)

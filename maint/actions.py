@@ -37,6 +37,10 @@ REMOVES_SESSIONS = frozenset({Verb.DELETE_EMPTY, Verb.PRUNE})
 """Verbs that count against ``limits.max_removed``."""
 
 
+PAYLOAD = ".payload"
+"""What stands behind the id of a session in the archive where only its payload is meant."""
+
+
 class Result(StrEnum):
     """What became of an action: ``lost`` when the worker that had it died and nobody could tell."""
 

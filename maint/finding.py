@@ -78,29 +78,30 @@ def trashed(stores: list[Place]) -> Iterator[tuple[Place, Trashed]]:
                 yield place, kept
 
 
-def find_trashed(session: str, stores: list[Place]) -> tuple[Place, list[Trashed]]:
-    """What waits under this id or unique prefix: all files of the newest run that took any, and from the trash rather
-    than the backups.
+def find_trashed(session: str, stores: list[Place]) -> tuple[Place, str, list[Trashed]]:
+    """What waits under this id, unique prefix or name, with its id: all files of the newest run that took any, and from
+    the trash rather than the backups.
     """
     found: dict[str, list[tuple[Place, Trashed]]] = {}
     with ExitStack() as stack:
         for place in stores:
             roots = stack.enter_context(open_roots(place))
-            for kept in undoing.find_trashed(roots, place, session):
-                found.setdefault(id_of(place, kept), []).append((place, kept))
+            for id_, files in undoing.find_trashed(roots, place, session).items():
+                found.setdefault(id_, []).extend((place, kept) for kept in files)
     if session in found:
         found = {session: found[session]}
     if not found:
         raise NotFound(f"no session {names.printable(session)!r} waits in the trash of {_called(stores)}")
     if len(found) > 1:
         raise Ambiguous(candidates(session, sorted(found)))
-    (waiting,) = found.values()
+    ((id_, waiting),) = found.items()
     place, newest = max(waiting, key=lambda each: (not each[1].backup, each[1].run))
-    return place, [
+    files = [
         kept
         for where, kept in waiting
         if where is place and (kept.backup, kept.run) == (newest.backup, newest.run)
     ]
+    return place, id_, files
 
 
 def content(place: Place, session: Session, *, raw: bool) -> Iterator[bytes]:

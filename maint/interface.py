@@ -10,18 +10,20 @@ Times are seconds since the epoch; ``None`` for ``now`` or ``at`` is the present
 """
 
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from maint import archived, undoing
-from maint.actions import Action
+from maint.actions import PAYLOAD, Action
 from maint.carrying_out import carry_out_actions
-from maint.finding import NotFound, find_trashed, id_of
+from maint.finding import NotFound, find_trashed
 from maint.reaching import open_roots
 from maint.run import Listener, Run
 from maint.workers import default_jobs
 from store import copying, looking
 from store.archived import Archived
 from store.facts import Place
+from store.layout import known_layouts
 from store.names import printable
 from store.roots import RootFds
 from store.trash import Trashed
@@ -130,26 +132,22 @@ def restore(
     """Bring sessions back from the trash or from packs to their places, never over anything.
 
     Where both have one, the later of the two comes back; from the trash all files that one run took of it.
+    So does its payload, if that was archived by itself.
     Raises `NotFound` and `Ambiguous`.
     """
     work: dict[str, tuple[Place, list[Action]]] = {}
-    chosen: list[tuple[Place, list[Trashed] | Archived]] = []
-    for session in sessions:
-        each = _waiting(session, stores)
-        if each not in chosen:  # who names one twice wants it once
-            chosen.append(each)
-    for place, found in chosen:
+    for place, id_, found in _chosen(sessions, stores):
         actions = work.setdefault(place.name, (place, []))[1]
         if isinstance(found, Archived):
             actions.append(archived.restoring(place, found))
         elif found[0].backup:
             raise NotFound(
-                f"{id_of(place, found[0])}: what waits is the old self of a recovered session: take its run back with "
+                f"{id_}: what waits is the old self of a recovered session: take its run back with "
                 f"`maint undo {found[0].run}`, or copy it out with --to"
             )
         else:
             actions += (
-                undoing.restoring(place, each, id_of(place, each), "brought back by hand")
+                undoing.restoring(place, each, id_, "brought back by hand")
                 for each in _all_or_refused(place, found)
             )
     return carry_out_actions(
@@ -189,11 +187,35 @@ def copy_out(session: str, stores: list[Place], folder: str) -> list[str]:
 
     Raises `NotFound`, `Ambiguous`, FileExistsError, OSError, and `store.frames.Damaged`.
     """
-    place, found = _waiting(session, stores)
-    if isinstance(found, Archived):
-        return archived.copy_out(place, found, folder)
-    with open_roots(place) as roots:
-        return copying.copy_session(roots, found, folder)
+    copies: list[str] = []
+    for place, _, found in _chosen([session], stores):
+        if isinstance(found, Archived):
+            copies += archived.copy_out(place, found, folder)
+            continue
+        with open_roots(place) as roots:
+            copies += copying.copy_session(roots, found, folder)
+    return copies
+
+
+_Waiting = tuple[Place, str, list[Trashed] | Archived]
+
+
+def _chosen(sessions: list[str], stores: list[Place]) -> list[_Waiting]:
+    """What waits under these names, each once, with the payloads that were archived by themselves."""
+    chosen: list[_Waiting] = []
+    for session in sessions:
+        each = _waiting(session, stores)
+        payload = _payload(each[0], each[1])
+        chosen += (found for found in (each, *payload) if found not in chosen)
+    return chosen
+
+
+def _payload(place: Place, session: str) -> Iterator[_Waiting]:
+    """The payload of a session, if it is in a pack."""
+    if known_layouts()[place.kind].has_payload:
+        found = archived.find(session + PAYLOAD, [place])
+        if found is not None and found[1].entry.id == session + PAYLOAD:
+            yield place, session + PAYLOAD, found[1]
 
 
 def _all_or_refused(place: Place, kept: list[Trashed]) -> list[Trashed]:
@@ -214,9 +236,9 @@ def _is_taken(roots: RootFds, kept: Trashed) -> bool:
         return True
 
 
-def _waiting(session: str, stores: list[Place]) -> tuple[Place, list[Trashed] | Archived]:
+def _waiting(session: str, stores: list[Place]) -> _Waiting:
     """What waits under a name: in the trash or in a pack, whatever is later, and a backup only where nothing else does."""
-    kept: tuple[Place, list[Trashed]] | None
+    kept: tuple[Place, str, list[Trashed]] | None
     try:
         kept = find_trashed(session, stores)
     except NotFound:
@@ -231,7 +253,12 @@ def _waiting(session: str, stores: list[Place]) -> tuple[Place, list[Trashed] | 
     if packed is None:
         assert kept is not None
         return kept
-    return kept if kept is not None and _is_later(kept[1], packed[1]) else packed
+    if kept is not None:
+        # Its payload is called as the session is, and more, and no other copy of it.
+        is_payload = packed[1].entry.id == kept[1] + PAYLOAD
+        if is_payload or _is_later(kept[2], packed[1]):
+            return kept
+    return packed[0], packed[1].entry.id, packed[1]
 
 
 def _is_later(kept: list[Trashed], packed: Archived) -> bool:

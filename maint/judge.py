@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from maint.actions import REMOVES_SESSIONS, Action, Verb
+from maint.actions import PAYLOAD, REMOVES_SESSIONS, Action, Verb
 from maint.contract import Candidate, Pass, Setting
 from maint.verdicts import Act, Compare, Kept, No, Verdict, Wait
 from policies import Cap, Limits, NameTemplate, PassOptions, Policy
@@ -27,10 +27,6 @@ PROTECTED_STATES = frozenset({State.LIVE, State.UNKNOWN})
 FUTURE_SHARE = 0.1
 """More sessions from the future than this share, and more than `FUTURE_AT_LEAST`: the clock is wrong, not they."""
 FUTURE_AT_LEAST = 10
-
-
-PAYLOAD = ".payload"
-"""What stands behind the id of a session in the archive where only its payload is meant."""
 
 
 class Protected(msgspec.Struct, frozen=True):

@@ -12,9 +12,9 @@ from typing import IO
 import msgspec
 
 from maint import singles
-from maint.actions import Action, Verb
+from maint.actions import PAYLOAD, Action, Verb
 from maint.contract import Candidate
-from maint.judge import PAYLOAD, Comparison, Judge
+from maint.judge import Comparison, Judge
 from maint.planned import PlannedStore
 from maint.survey import Draft, write_draft
 from maint.verdicts import Act, Compare, Verdict

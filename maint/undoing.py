@@ -266,20 +266,38 @@ def restoring(place: Place, kept: Trashed, session: str, reason: str, guard: Mem
     )
 
 
-def find_trashed(roots: RootFds, place: Place, session: str) -> list[Trashed]:
-    """What waits in a store under this id, an id that begins so, or else this name: all files of all runs."""
+def find_trashed(roots: RootFds, place: Place, session: str) -> dict[str, list[Trashed]]:
+    """What waits in a store, by the ids of the sessions: those of this id, those that begin so, or else of this name.
+
+    Ids stand in the names of files, as a rule; where they do not, the journals of the runs tell.
+    """
     layout = known_layouts()[place.kind]
     waiting = list(trash.list_trash(roots))
-    found = [kept for kept in waiting if (layout.session_of(kept.root, kept.path) or "").startswith(session)]
-    return found or _called(roots, waiting, session)
+    found: dict[str, list[Trashed]] = {}
+    for kept in waiting:
+        id_ = layout.session_of(kept.root, kept.path)
+        if id_ is not None and id_.startswith(session):
+            found.setdefault(id_, []).append(kept)
+    return found or _told_of(roots, waiting, session)
 
 
-def _called(roots: RootFds, waiting: list[Trashed], name: str) -> list[Trashed]:
-    """What had this name when a run took it, by the journals of the runs."""
-    named: set[tuple[str, str, str]] = set()
+def _told_of(roots: RootFds, waiting: list[Trashed], session: str) -> dict[str, list[Trashed]]:
+    """What had this id or this name when a run took it, by the journals of the runs."""
+    ids: dict[tuple[str, str, str], str] = {}
+    names_: dict[tuple[str, str, str], str] = {}
     for run in {kept.run for kept in waiting}:
         with suppress(FileNotFoundError):
             for line in journal.read(roots, run):
-                if isinstance(line, Action) and line.old_name == name:
-                    named.update((run, member.root, member.path) for member in line.members)
-    return [kept for kept in waiting if (kept.run, kept.root, kept.path) in named]
+                if not isinstance(line, Action):
+                    continue
+                files = {(run, member.root, member.path): line.session for member in line.members}
+                if line.session.startswith(session):
+                    ids |= files
+                elif line.old_name == session:
+                    names_ |= files
+    found: dict[str, list[Trashed]] = {}
+    for kept in waiting:
+        id_ = (ids or names_).get((kept.run, kept.root, kept.path))
+        if id_ is not None:
+            found.setdefault(id_, []).append(kept)
+    return found

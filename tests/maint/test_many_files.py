@@ -45,7 +45,7 @@ def test_all_files_of_a_session_come_back_by_its_id(place: Place) -> None:
 def test_of_several_runs_that_took_files_of_a_session_the_newest_gives_back_its_own(place: Place) -> None:
     remove(place, put(place, {"one/logs/old": b"old", "one/record": b"before"}))
     remove(place, put(place, {"one/record": b"now", "one/logs/a": b"a"}), LATER)
-    _, found = find_trashed("one", [place])
+    _, _, found = find_trashed("one", [place])
     assert [(kept.run, kept.path) for kept in found] == [(LATER, "one/logs/a"), (LATER, "one/record")]
     interface.restore(["o"], [place], jobs=1)
     assert there(Path(place.path)) == {"one/record": b"now", "one/logs/a": b"a"}

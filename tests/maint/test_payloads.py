@@ -1,0 +1,151 @@
+"""Payloads that were archived by themselves: the session stays as it is, and is whole again when it is brought back."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+import maint
+from maint import selection
+from maint.actions import Verb
+from policies import Policy, load_policy
+from store.archives import with_archives
+from store.facts import Place
+from store.layouts.outrig import LAYOUT
+from store.targets import with_targets
+
+DAY = 86_400.0
+ID, OTHER = "20260712T164416-f507", "20260713T164416-0001"
+PAYLOADS = "  - archive: {older_than: 1d, part: payload}\n"
+WHOLE = "  - archive: {older_than: 1d}\n"
+TIDY = "  - delete-empty: {idle_for: 1d}\n"
+
+
+def rules(passes: str) -> Policy:
+    return load_policy(
+        f"version: 1\npasses:\n{passes}",
+        source="p.yaml",
+        passes=selection.pass_options(),
+        kinds=selection.kinds(),
+        zone=selection.machine_zone(),
+    )
+
+
+class Runs:
+    """A store of outrig with sessions that ended three days ago."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "sessions"
+        self.root.mkdir()
+        self.elsewhere = folder / "nightly"
+
+    @property
+    def place(self) -> Place:
+        place = with_archives(Place("runs", "outrig", {"sessions": str(self.root)}))
+        return with_targets(place, LAYOUT.targets(place))
+
+    def add(self, id_: str, *, code: int = 0, at: Path | None = None) -> Path:
+        folder = at or self.root / id_
+        (folder / "logs/deep").mkdir(parents=True)
+        record = {
+            "id": id_,
+            "started_at": "2026-07-12T16:44:16Z",
+            "ended_at": "2026-07-12T16:48:18Z",
+            "container_name": f"outrig-{id_}",
+            "image_tag": "x",
+            "working_dir": "/srv/app",
+            "session_dir": str(folder),
+            "exit_code": code,
+        }
+        files = {"session.json": json.dumps(record, indent=2), "logs/fs.stderr": "ready\n" * 99}
+        for name, content in (files | {"logs/deep/agent.log": "done\n"}).items():
+            (folder / name).write_text(content)
+            os.utime(folder / name, (time.time() - 3 * DAY,) * 2)
+        return folder
+
+    def files(self) -> dict[str, str]:
+        found = [*self.root.rglob("*"), *self.elsewhere.rglob("*")]
+        return {
+            str(each): each.read_text() for each in found if each.is_file() and ".maint" not in each.parts
+        }
+
+    def sweep(self, passes: str) -> dict[Verb, int]:
+        run = maint.sweep(rules(passes), [self.place])
+        assert (run.summary.failed, run.summary.lost, run.unreachable) == (0, 0, [])
+        return dict(run.summary.done)
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Runs:
+    return Runs(tmp_path)
+
+
+def test_record_stays_when_the_payload_goes_and_gets_it_back(runs: Runs) -> None:
+    folder = runs.add(ID)
+    before = runs.files()
+    assert runs.sweep(PAYLOADS) == {Verb.ARCHIVE: 1}
+    assert list(runs.files()) == [str(folder / "session.json")]
+    assert runs.sweep(PAYLOADS) == {}
+    maint.restore([f"{ID}.payload"], [runs.place])
+    assert runs.files() == before
+
+
+def test_session_without_its_payload_is_not_taken_for_empty(runs: Runs) -> None:
+    runs.add(ID, code=1)
+    runs.sweep(PAYLOADS)
+    assert runs.sweep(TIDY) == {}
+
+
+def test_payload_comes_back_with_its_session(runs: Runs) -> None:
+    runs.add(ID)
+    before = runs.files()
+    runs.sweep(PAYLOADS)
+    runs.sweep(WHOLE)
+    assert runs.files() == {}
+    maint.restore([ID], [runs.place])
+    assert runs.files() == before
+
+
+def test_payload_comes_back_with_a_session_from_the_trash(runs: Runs) -> None:
+    runs.add(ID)
+    before = runs.files()
+    runs.sweep(PAYLOADS)
+    assert runs.sweep("  - prune: {older_than: 1d}\n") == {Verb.PRUNE: 1}
+    maint.restore([ID], [runs.place])
+    assert runs.files() == before
+
+
+def test_archiving_a_payload_can_be_taken_back(runs: Runs) -> None:
+    runs.add(ID)
+    runs.add(OTHER)
+    before = runs.files()
+    run = maint.sweep(rules(PAYLOADS), [runs.place])
+    maint.undo(run.id, [runs.place])
+    assert runs.files() == before
+
+
+def test_session_behind_a_link_goes_with_it_and_both_come_back_by_id(runs: Runs) -> None:
+    runs.add(ID, at=runs.elsewhere)
+    (runs.root / ID).symlink_to(runs.elsewhere)
+    (runs.elsewhere / "KEEP_ME.txt").write_text("mine")
+    before = runs.files()
+    assert runs.sweep("  - prune: {older_than: 1d}\n") == {Verb.PRUNE: 1}
+    assert (list(runs.files()), (runs.root / ID).is_symlink()) == (
+        [str(runs.elsewhere / "KEEP_ME.txt")],
+        False,
+    )
+    maint.restore([ID], [runs.place])
+    assert ((runs.root / ID).readlink(), runs.files()) == (runs.elsewhere, before)
+
+
+def test_session_behind_a_link_is_archived_and_the_link_stays_to_lead_to_it_again(runs: Runs) -> None:
+    runs.add(ID, at=runs.elsewhere)
+    (runs.root / ID).symlink_to(runs.elsewhere)
+    before = runs.files()
+    assert runs.sweep(WHOLE) == {Verb.ARCHIVE: 1}
+    assert (runs.files(), (runs.root / ID).is_symlink()) == ({}, True)
+    assert runs.sweep("  - litter: {older_than: 1d}\n") == {}
+    maint.restore([ID], [runs.place])
+    assert runs.files() == before

@@ -7,7 +7,7 @@ from store.facts import Session
 from store.manifest import Entry
 
 
-class Archived(msgspec.Struct, frozen=True):
+class Archived(msgspec.Struct, frozen=True, gc=False):
     """A session in a pack: the root and the name of the pack, its line, and why it does not count, if so.
 
     Of one that is a file by itself (`store.single`), ``pack`` is the path of that, and ``made_by`` its run.

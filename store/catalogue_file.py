@@ -41,6 +41,9 @@ _SCHEMA = (
     "CREATE INDEX by_name ON sessions (name) WHERE name IS NOT NULL",
     "CREATE INDEX by_pack ON sessions (pack)",
 )
+_CACHE = 96 << 20
+"""Bytes of the file that are kept while it is read, as far as they are: by id, its pages are visited again and again."""
+
 _encode = msgspec.json.Encoder().encode
 
 # What says nothing against the file: it is in use, or there is no room.
@@ -68,6 +71,7 @@ def connect(path: str, roots: RootFds) -> sqlite3.Connection:
         db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
         db.execute("PRAGMA trusted_schema = OFF")
         db.execute("PRAGMA cell_size_check = ON")
+        db.execute(f"PRAGMA cache_size = -{_CACHE >> 10}")
         if not _schema(db):
             _create(db)
         _require_ours(db)
@@ -109,8 +113,18 @@ def sum_of(*values: Any) -> int:
         if not isinstance(value, str | bytes | None):
             raise TypeError("a database gives what it likes")
         data = b"\xff" if value is None else value.encode() if isinstance(value, str) else value
-        found = zlib.crc32(b"%d " % len(data) + data, found)
+        found = zlib.crc32(data, zlib.crc32(b"%d " % len(data), found))
     return found
+
+
+def sum_of_line(dead: Any, line: Any) -> int:
+    """As `sum_of`, for very many: nearly all sessions count, which is nothing to be summed up again."""
+    if dead is None and type(line) is bytes:
+        return zlib.crc32(line, zlib.crc32(b"%d " % len(line), _SUM_OF_NONE))
+    return sum_of(dead, line)
+
+
+_SUM_OF_NONE = sum_of(None)
 
 
 def listed(roots: RootFds) -> dict[tuple[str, str], str]:

@@ -62,6 +62,7 @@ COMPLETE_EMPTY = {"json": with_fields(metadata={}), "jsonl": b""}
 
 
 def test_complete_session_gives_all_its_facts(store: OpendevStore) -> None:
+    store.session(id_=OTHER, json=record(OTHER, BEGAN, ENDED), jsonl=TALK)
     store.session(
         json=with_fields(metadata={"title": "retry", "tags": ["a", 1, "b"]}, parent_id=OTHER), jsonl=TALK
     )
@@ -219,10 +220,121 @@ def test_torn_tail_of_an_event_log_is_a_crash(store: OpendevStore) -> None:
     assert suffixes(found) == ["json", "events.jsonl", "jsonl", "debug"]
 
 
-def test_event_log_without_a_whole_event_crashed_but_cannot_be_mended(store: OpendevStore) -> None:
-    store.session(json=RECORD, jsonl=TALK, events=bytes(300))
+@pytest.mark.parametrize("kind", ["jsonl", "events"])
+@pytest.mark.parametrize("tail", [TORN, bytes(300), b"\n\n" + TORN, b"\xff"])
+def test_file_without_a_whole_line_crashed_but_cannot_be_mended(
+    store: OpendevStore, kind: str, tail: bytes
+) -> None:
+    store.session({"json": RECORD, "jsonl": TALK} | {kind: tail})
     found = store.facts()
-    assert (found.state, found.mendable) == (State.CRASHED, False)
+    assert (found.state, found.mendable, found.empty) == (State.CRASHED, False, False)
+    assert f"is nothing but {len(tail.lstrip())} bytes that are no complete line" in found.evidence
+    assert store.refusal() == "there is no whole line in it"
+
+
+def test_half_an_event_that_is_all_that_was_said_stays(store: OpendevStore) -> None:
+    # Without it the session would be empty, and nobody would know that it was not.
+    store.session(COMPLETE_EMPTY, events=CREATED + SAID[:90])
+    found = store.facts()
+    assert (found.state, found.empty, found.mendable) == (State.CRASHED, False, False)
+    assert found.evidence == (
+        "its event log ends in 90 bytes that are no complete line, and that is all that was said in it"
+    )
+
+
+def test_zeros_behind_an_event_log_leave_a_session_as_empty_as_it_was(store: OpendevStore) -> None:
+    assert state_of(store, **COMPLETE_EMPTY, events=CREATED + bytes(90)) == (State.CRASHED, True)
+    assert state_of(store, **COMPLETE_EMPTY, events=CREATED + SAID + bytes(90)) == (State.CRASHED, False)
+
+
+# A save that was killed between its two renames.
+
+TMP = f"{PROJECT}/.{ID}.jsonl.tmp"
+
+
+def test_transcript_that_is_still_a_temp_file_is_a_crash_and_no_litter(store: OpendevStore) -> None:
+    store.session(json=with_fields(metadata={}))
+    store.put(TMP, TALK, age=DAY + HOUR)
+    found = store.facts()
+    assert (found.state, found.empty, found.mendable, found.has_footer, found.records) == (
+        State.CRASHED,
+        False,
+        True,
+        True,
+        2,
+    )
+    assert found.evidence == "its save was interrupted: what was said stands in a temp file alone"
+    assert member_paths(found.members) == [f"{PROJECT}/{ID}.json", TMP]
+    assert (found.last_changed, found.bytes) == (
+        NOW - DAY - HOUR,
+        len(with_fields(metadata={})) + len(TALK),
+    )
+    assert (store.litter(), store.problems()) == ([], [])
+
+
+def test_temp_file_of_a_save_that_goes_on_keeps_its_session_alive(store: OpendevStore) -> None:
+    store.session(json=with_fields(metadata={}))
+    store.put(TMP, TALK)
+    with (store.data / TMP).open("ab"):
+        assert store.facts().state is State.LIVE
+    store.put(TMP, TALK, age=60)
+    assert store.facts().state is State.LIVE
+
+
+def test_empty_transcript_in_the_way_of_a_temp_file_is_told_and_never_empty(store: OpendevStore) -> None:
+    store.session(COMPLETE_EMPTY)
+    store.put(TMP, TALK)
+    found = store.facts()
+    assert (found.state, found.empty, found.mendable) == (State.CRASHED, False, False)
+    assert found.evidence.endswith("stands in a temp file alone, and its transcript is empty")
+    assert suffixes(found)[:2] == ["json", "jsonl"]
+    assert TMP in member_paths(found.members)
+    assert [each.partition(": ")[0] for each in store.problems()] == [TMP]
+
+
+@pytest.mark.parametrize("content", [TORN, b"garbage\n", b"{}\n" + TALK, bytes(500), b"\n"])
+def test_temp_file_that_begins_with_no_message_is_told_and_its_session_stays(
+    store: OpendevStore, content: bytes
+) -> None:
+    store.session(json=with_fields(metadata={}))
+    store.put(TMP, content)
+    found = store.facts()
+    assert (found.state, found.empty, found.mendable) == (State.CRASHED, False, False)
+    assert found.evidence.endswith("in a temp file alone, which begins with no complete message")
+    assert [each.partition(": ")[0] for each in store.problems()] == [TMP]
+    assert store.litter() == []
+
+
+def test_record_that_has_its_messages_needs_no_temp_file(store: OpendevStore) -> None:
+    store.session(json=with_fields(messages=[ASKED]))
+    store.put(TMP, TALK)
+    found = store.facts()
+    assert (found.state, found.records) == (State.COMPLETE, 1)
+    assert [each.partition(": ")[0] for each in store.problems()] == [TMP]
+
+
+def test_temp_file_without_a_byte_is_litter(store: OpendevStore) -> None:
+    store.session(json=with_fields(metadata={}))
+    store.put(TMP, b"")
+    assert store.litter() == [TMP]
+    assert member_paths(store.facts().members)[0] == f"{PROJECT}/{ID}.json"
+
+
+def test_temp_file_beside_a_transcript_is_none_of_its_sessions_files(store: OpendevStore) -> None:
+    store.session()
+    store.put(TMP, TALK + TALK, age=60)
+    found = store.facts()
+    assert (found.state, suffixes(found)) == (State.COMPLETE, ["json", "jsonl"])
+
+
+def test_temp_file_with_a_line_too_long_to_be_read_is_unknown(store: OpendevStore) -> None:
+    store.session(json=with_fields(metadata={}))
+    path = store.put(TMP, TALK)
+    with path.open("r+b") as file:
+        file.truncate(40 << 20)
+    os.utime(path, (NOW - 2 * DAY,) * 2)
+    assert store.facts().state is State.UNKNOWN
+    assert [each.partition(": ")[0] for each in store.problems()][:1] == [TMP]
 
 
 def test_lonely_log_without_an_answer_crashed_before_the_first_save(store: OpendevStore) -> None:
@@ -238,7 +350,7 @@ def test_lonely_log_with_an_answer_was_saved_and_deleted(store: OpendevStore) ->
     found = store.facts()
     assert (found.state, found.evidence) == (
         State.UNKNOWN,
-        "only its event log is left: deleted by its program, or crashed while it saved; left alone",
+        "only its event log is left: deleted by its program, or crashed while it saved",
     )
 
 
@@ -337,6 +449,12 @@ def test_record_that_is_not_what_it_should_be_is_unknown(
 # Empty.
 
 
+def test_session_with_a_title_and_no_transcript_is_not_empty(store: OpendevStore) -> None:
+    # A title is made from what was said, and each save writes a transcript: this save came to no end.
+    assert state_of(store, json=RECORD) == (State.COMPLETE, False)
+    assert state_of(store, json=with_fields(metadata={})) == (State.COMPLETE, True)
+
+
 def test_session_that_was_opened_and_closed_is_empty(store: OpendevStore) -> None:
     assert state_of(store, **COMPLETE_EMPTY, events=CREATED, debug=b"") == (State.COMPLETE, True)
 
@@ -387,6 +505,38 @@ def test_parent_of_an_id_that_is_used_twice_is_the_one_of_the_same_project(store
         store.session(id_=OTHER, json=record(OTHER, BEGAN, ENDED), jsonl=TALK, at=at)
     store.session(json=with_fields(parent_id=OTHER), jsonl=TALK)
     assert store.facts().parent == f"{OTHER}@-home-ana-app"
+
+
+def test_parent_that_is_gone_or_of_another_project_is_none(store: OpendevStore) -> None:
+    store.session(json=with_fields(parent_id=OTHER), jsonl=TALK)
+    assert store.facts().parent is None
+    store.session(id_=OTHER, json=record(OTHER, BEGAN, ENDED), jsonl=TALK, at="projects/-srv-b")
+    assert store.facts().parent is None
+    store.session(id_=OTHER, jsonl=TALK)
+    assert store.facts(ID).parent is None
+    store.put(f"{PROJECT}/{OTHER}.json", b"")
+    assert store.facts(ID).parent == f"{OTHER}@-home-ana-app"
+
+
+def test_session_that_was_never_saved_has_a_parent_while_that_is_there(store: OpendevStore) -> None:
+    store.session(events=created(ID, BEGAN, parent_id=OTHER) + SAID)
+    assert store.facts().parent is None
+    store.session(id_=OTHER, json=record(OTHER, BEGAN, ENDED), jsonl=TALK)
+    assert store.facts().parent == OTHER
+
+
+def test_sessions_may_be_each_others_parents(store: OpendevStore) -> None:
+    store.session(json=with_fields(parent_id=OTHER), jsonl=TALK)
+    store.session(id_=OTHER, json=record(OTHER, BEGAN, ENDED, parent_id=ID), jsonl=TALK)
+    assert {each.id: each.parent for each in store.sessions().values()} == {ID: OTHER, OTHER: ID}
+
+
+@pytest.mark.parametrize("parent", ["sessions-index", "file-history", "x.events", "../x", "/etc/passwd"])
+def test_parent_that_is_no_session_is_none(store: OpendevStore, parent: str) -> None:
+    store.session(json=with_fields(parent_id=parent), jsonl=TALK)
+    store.put(f"{PROJECT}/sessions-index.json", b"{}")
+    store.put(f"{PROJECT}/file-history.json", b"{}")
+    assert store.facts().parent is None
 
 
 def test_session_is_not_its_own_parent(store: OpendevStore) -> None:
@@ -504,6 +654,7 @@ def test_policy_may_name_the_data_folder_or_its_projects(store: OpendevStore) ->
         (f"{PROJECT}/sessions-index.json", None),
         (f"{PROJECT}/{ID}.events.jsonl.lock", None),
         (f"{PROJECT}/.{ID}.json.tmp", None),
+        (f"{PROJECT}/.{ID}.jsonl.tmp", ID),
         (f"{PROJECT}/memory/.consolidation.lock", None),
         ("plans/.plans-idx-tmp", None),
     ],
@@ -514,8 +665,10 @@ def test_every_path_that_may_become_a_member_is_known_and_belongs_to_its_session
     assert LAYOUT.knows("data", path)
     assert LAYOUT.session_of("data", path) == session
     listed = f"{path.rpartition('/')[0]}/sessions-index.json"
-    in_project = session is not None and not path.startswith("file-history/")
-    assert LAYOUT.index_of("data", path) == (listed if in_project else None)
+    is_listed = (
+        path.endswith((".json", ".jsonl")) and session is not None and path.startswith((PROJECT, GLOBAL))
+    )
+    assert LAYOUT.index_of("data", path) == (listed if is_listed else None)
 
 
 @pytest.mark.parametrize(
@@ -581,11 +734,6 @@ def test_process_ids_are_known_in_their_own_root_alone() -> None:
         ),
         ("jsonl", transcript(message("user", "a\nb", BEGAN))[:-1], "user         a\\nb"),
         ("jsonl", transcript(ANSWERED)[:-1], "assistant    It sleeps on wall time. [1 tool call]"),
-        (
-            "jsonl",
-            b'{"recovered":true,"set_aside":9}',
-            "recovered    what stood behind this line was torn, and was set aside",
-        ),
         ("jsonl", b"\xff\x00", "no message of opendev's: \N{REPLACEMENT CHARACTER}\\x00"),
         ("jsonl", b"", None),
         ("events.jsonl", ANSWER[:-1], "event 3      MessageAdded: assistant, 5 characters"),
@@ -600,6 +748,11 @@ def test_process_ids_are_known_in_their_own_root_alone() -> None:
 )
 def test_lines_are_shown_to_a_person(kind: str, line: bytes, shown: str | None) -> None:
     assert LAYOUT.describe("data", f"{PROJECT}/{ID}.{kind}", line) == shown
+
+
+def test_temp_file_of_a_transcript_is_shown_as_one() -> None:
+    shown = LAYOUT.describe("data", f"{PROJECT}/.{ID}.jsonl.tmp", transcript(ASKED)[:-1])
+    assert shown == "user         why does retry_test flake?"
 
 
 def test_copies_are_not_shown() -> None:

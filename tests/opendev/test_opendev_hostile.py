@@ -48,6 +48,28 @@ def test_session_with_a_file_that_is_no_plain_one_is_left_alone_as_a_whole(
     assert problem.endswith("its session is left alone")
 
 
+@pytest.mark.parametrize("what", ["link", "hard link", "fifo", "folder"])
+def test_temp_file_that_is_no_plain_one_leaves_the_session_alone_that_needs_it(
+    store: OpendevStore, tmp_path: Path, what: str
+) -> None:
+    store.session(json=RECORD)
+    store.session(id_=OTHER, json=record(OTHER, BEGAN, ENDED), jsonl=TALK)
+    (tmp_path / "elsewhere").write_bytes(TALK)
+    for id_ in (ID, OTHER):
+        path = store.project / f".{id_}.jsonl.tmp"
+        match what:
+            case "link":
+                path.symlink_to(tmp_path / "elsewhere")
+            case "hard link":
+                os.link(tmp_path / "elsewhere", path)
+            case "fifo":
+                os.mkfifo(path)
+            case _:
+                path.mkdir()
+    assert set(store.sessions()) == {OTHER}
+    assert store.litter() == []
+
+
 def test_copy_that_is_a_link_leaves_its_session_alone(store: OpendevStore) -> None:
     store.session()
     store.put(f"file-history/{ID}/manifest.json", b"{}")
@@ -78,7 +100,7 @@ def test_folder_that_is_a_link_is_not_followed(store: OpendevStore, tmp_path: Pa
 
 
 def test_copies_are_no_orphans_while_a_project_is_out_of_sight(store: OpendevStore, tmp_path: Path) -> None:
-    store.put(f"file-history/{ID}/manifest.json", b"{}")
+    store.put(f"file-history/{ID}/manifest.json", b"{}", age=40 * DAY)
     assert store.litter() == [f"file-history/{ID}"]
     (store.data / "projects/-srv").symlink_to(tmp_path)
     assert store.litter() == []

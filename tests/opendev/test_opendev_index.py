@@ -10,7 +10,7 @@ from opendev_world import ANSWERED, ASKED, BEGAN, DAY, ENDED, ID, NOW, OTHER, RE
 
 from store.layout import Unmendable
 from store.layouts.opendev import LAYOUT
-from store.layouts.opendev.specimens import PROJECT, call, entry, index, message, record, transcript
+from store.layouts.opendev.specimens import PROJECT, call, entry, index, message, moment, record, transcript
 
 INDEX = f"{PROJECT}/sessions-index.json"
 THIRD = "a0b1c2d3e4f5"
@@ -71,6 +71,10 @@ def test_project_without_sessions_and_index_is_not_damaged(store: OpendevStore) 
         b'{"version":1}',
         b'{"version":1,"entries":[{"sessionId":"x"}]}',
         b'{"version":"1","entries":[]}',
+        b'{"version":2',
+        b'{"version":2}x',
+        b'{"version":2.5,"entries":[]}',
+        b'{"version":true,"entries":[]}',
         index(entry_of(ID, totalTokens=-1)),
         index(entry_of(ID, tags=None)),
         b"\xff" + index(),
@@ -85,13 +89,29 @@ def test_index_that_opendev_cannot_read_is_damaged_and_made_anew(store: OpendevS
     assert store.damage() == []
 
 
-def test_index_of_another_version_is_one_that_opendev_takes_for_none(store: OpendevStore) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        index(entry_of(ID), version=999),
+        index(version=0),
+        b'{"version":2}',
+        b'{"version":-1,"sessions":{"x":[1]}}',
+        b'{"entries":[{"later":1}],"version":2}',
+    ],
+)
+def test_index_of_another_version_is_told_and_left_to_its_program(
+    store: OpendevStore, content: bytes
+) -> None:
     saved(store, ID)
-    store.put(INDEX, index(entry_of(ID), version=999))
-    assert store.damage() == [
-        "its version is 999, which its program takes for none; 1 session is missing from it"
+    store.put(INDEX, content)
+    version = json.loads(content)["version"]
+    assert store.damage() == []
+    assert store.problems() == [
+        f"{INDEX}: the index of a project has version {version}, which belongs to another opendev; left alone"
     ]
-    assert store.reindex(all_=True) == [entry_of(ID)]
+    for all_ in (False, True):
+        with pytest.raises(Unmendable, match="belongs to another opendev"):
+            store.reindexed(ID, all_=all_)
 
 
 def test_session_that_is_young_may_be_about_to_be_listed(store: OpendevStore) -> None:
@@ -175,10 +195,64 @@ def test_shared_id_is_the_one_of_this_project(store: OpendevStore) -> None:
     assert store.reindexed(f"{ID}@-home-ana-app") == EMPTY
 
 
-def test_listed_session_keeps_its_entry_whatever_its_record_says(store: OpendevStore) -> None:
+def test_listed_session_keeps_its_entry_whatever_else_its_record_says(store: OpendevStore) -> None:
     saved(store, ID)
-    store.put(INDEX, index(entry_of(ID, title="older", messageCount=1)))
+    same = moment(ENDED).replace("+00:00", "Z")
+    store.put(INDEX, index(entry_of(ID, title="older", totalTokens=1, modified=same)))
     assert store.reindexed(ID) is None
+    assert store.reindexed(all_=True) is None
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"messageCount": 3}, {"modified": moment(ENDED - 1)}, {"modified": "noon"}]
+)
+def test_entry_of_a_named_session_is_made_anew_when_its_files_say_otherwise(
+    store: OpendevStore, wrong: dict[str, Any]
+) -> None:
+    saved(store, ID, OTHER)
+    later = {"later": {"n": [1, 2]}} | entry_of(ID, title="older", tags=["a"]) | wrong
+    store.put(INDEX, index(later, entry_of(OTHER, messageCount=9)))
+    assert store.reindexed(all_=True) is None
+    assert store.reindexed(THIRD) is None
+    written = store.reindexed(ID)
+    renewed = {"later": {"n": [1, 2]}} | entry_of(ID)
+    assert written == index(renewed, entry_of(OTHER, messageCount=9))
+    store.put(INDEX, written or b"")
+    assert store.reindexed(ID) is None
+
+
+def test_what_an_entry_holds_besides_keeps_its_bytes_when_it_is_made_anew(store: OpendevStore) -> None:
+    saved(store, ID)
+    odd = index(entry_of(ID, messageCount=9, later=0)).replace(b'"later": 0', b'"later": [1.50,\n 1E400]')
+    store.put(INDEX, odd)
+    assert store.reindexed(ID) == odd.replace(b'"messageCount": 9', b'"messageCount": 2')
+
+
+def test_entry_keeps_its_bytes_where_its_files_cannot_be_read(store: OpendevStore) -> None:
+    store.session(json=b"", jsonl=TALK)
+    store.session(id_=OTHER, json=record(OTHER, BEGAN, ENDED))
+    os.symlink("/etc/passwd", store.project / f"{OTHER}.jsonl")
+    store.put(INDEX, index(entry_of(ID, messageCount=9), entry_of(OTHER, messageCount=9)))
+    assert store.reindexed(ID, OTHER) is None
+
+
+@pytest.mark.parametrize("talk", [transcript(ASKED) + b'{"role":', transcript(ASKED) + bytes(9), None])
+def test_entry_of_a_crashed_session_is_what_its_program_said_last(
+    store: OpendevStore, talk: bytes | None
+) -> None:
+    store.session({"json": RECORD} | ({} if talk is None else {"jsonl": talk}))
+    store.put(INDEX, index(entry_of(ID)))
+    assert store.reindexed(ID) is None
+    store.put(INDEX, index())
+    assert [each["messageCount"] for each in store.reindex(ID)] == [0 if talk is None else 1]
+
+
+def test_session_whose_transcript_is_not_to_be_touched_is_not_missed(store: OpendevStore) -> None:
+    saved(store, OTHER)
+    store.session(json=RECORD)
+    os.symlink("/etc/passwd", store.project / f"{ID}.jsonl")
+    store.put(INDEX, index(entry_of(OTHER)))
+    assert store.damage() == []
     assert store.reindexed(all_=True) is None
 
 

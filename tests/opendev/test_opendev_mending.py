@@ -1,4 +1,4 @@
-"""What becomes of a crashed session: whole lines byte for byte, a record as opendev writes it, and marks it can read."""
+"""What becomes of a crashed session: whole lines byte for byte, nothing beside them, and records as opendev writes them."""
 
 import json
 import os
@@ -18,6 +18,7 @@ from opendev_world import (
     OpendevStore,
     loaded,
     replayed,
+    suffixes,
 )
 
 from store.facts import Fingerprint, Member, State
@@ -35,51 +36,46 @@ def store(tmp_path: Path) -> OpendevStore:
     return OpendevStore(tmp_path)
 
 
-def mark_of(content: bytes) -> dict[str, object]:
-    return dict(replayed(content)[-1]["data"])
-
-
 # A torn last line.
 
 
 @pytest.mark.parametrize("tail", [TORN, bytes(700), b"\xff\xfe", b"[" * 5000])
-def test_torn_transcript_keeps_its_whole_lines_and_says_what_was_set_aside(
-    store: OpendevStore, tail: bytes
-) -> None:
+def test_torn_transcript_keeps_its_whole_lines_and_nothing_else(store: OpendevStore, tail: bytes) -> None:
     store.session(json=RECORD, jsonl=TALK + tail)
-    marked = TALK + b'{"recovered":true,"set_aside":%d}\n' % len(tail)
-    assert store.mended() == {TRANSCRIPT: marked}
+    assert store.mended() == {TRANSCRIPT: TALK}
     store.mend()
     found = store.facts()
-    assert (found.state, found.records, found.name) == (State.RECOVERED, 2, "work on 3f9c")
+    assert (found.state, found.records, found.name, found.empty) == (
+        State.COMPLETE,
+        2,
+        "work on 3f9c",
+        False,
+    )
 
 
-def test_mended_transcript_is_to_opendev_what_it_was(store: OpendevStore) -> None:
-    store.session(json=RECORD, jsonl=TALK + TORN)
-    assert loaded(store.mended()[TRANSCRIPT]) == loaded(TALK) != []
-
-
-def test_transcript_of_nothing_but_zeros_is_recovered_and_not_empty(store: OpendevStore) -> None:
-    store.session(json=RECORD, jsonl=bytes(9000))
+def test_mended_transcript_of_no_messages_is_not_taken_for_an_empty_session(store: OpendevStore) -> None:
+    store.session(json=RECORD, jsonl=b"garbage\n" + TORN)
     store.mend()
-    assert (store.facts().state, store.facts().empty) == (State.RECOVERED, False)
+    assert (store.facts().state, store.facts().empty) == (State.COMPLETE, False)
+
+
+@pytest.mark.parametrize("tail", [TORN, bytes(9000), b"\n \n" + TORN])
+def test_transcript_without_a_whole_line_is_not_mended(store: OpendevStore, tail: bytes) -> None:
+    store.session(json=RECORD, jsonl=tail)
+    assert store.refusal() == "there is no whole line in it"
 
 
 def test_bad_lines_and_carriage_returns_in_the_middle_stay(store: OpendevStore) -> None:
     kept = TALK + b"garbage\r\n\n\xff\n" + TALK
     store.session(json=RECORD, jsonl=kept + TORN)
-    assert store.mended()[TRANSCRIPT].startswith(kept + b'{"recovered"')
+    assert store.mended()[TRANSCRIPT] == kept
 
 
-def test_torn_log_keeps_its_whole_events_and_gets_one_more(store: OpendevStore) -> None:
+def test_torn_log_keeps_its_whole_events_and_nothing_else(store: OpendevStore) -> None:
     store.session(json=RECORD, jsonl=TALK, events=CREATED + SAID + SAID[:80])
-    (written,) = store.mended().values()
-    assert written.startswith(CREATED + SAID)
-    assert mark_of(written) == {"type": "MetadataUpdated", "key": "recovered", "value": True}
-    assert [each["seq"] for each in replayed(written)] == [1, 2, 3]
+    assert store.mended() == {LOG: CREATED + SAID}
     store.mend()
-    found = store.facts()
-    assert (found.state, found.evidence) == (State.RECOVERED, "its event log says that it was recovered")
+    assert store.facts().state is State.COMPLETE
 
 
 def test_both_torn_are_mended_one_after_the_other(store: OpendevStore) -> None:
@@ -89,7 +85,7 @@ def test_both_torn_are_mended_one_after_the_other(store: OpendevStore) -> None:
     assert store.facts().state is State.CRASHED
     assert list(store.mended()) == [LOG]
     store.mend()
-    assert store.facts().state is State.RECOVERED
+    assert store.facts().state is State.COMPLETE
 
 
 def test_file_that_was_finished_since_is_not_mended(store: OpendevStore) -> None:
@@ -107,6 +103,12 @@ def test_log_that_ends_in_no_event_is_not_mended(store: OpendevStore) -> None:
     assert store.refusal() == "the last whole line of its event log is no event"
 
 
+def test_log_of_another_session_is_not_mended(store: OpendevStore) -> None:
+    store.session(json=RECORD, jsonl=TALK, events=created(OTHER, BEGAN) + SAID[:80])
+    assert not store.facts().mendable
+    assert store.refusal() == "its event log is of another session"
+
+
 def test_healthy_session_is_not_mended(store: OpendevStore) -> None:
     store.session()
     assert store.refusal() == "its last line is whole"
@@ -120,6 +122,71 @@ def test_account_says_what_was_set_aside(store: OpendevStore) -> None:
     mend = LAYOUT.mend(session.id, session.members, None, session.last_changed)
     store.built(mend, TRANSCRIPT)
     assert mend.account() == f"kept every whole line, set aside {len(TORN)} bytes, which stay in the backup"
+
+
+# A transcript that is still a temp file.
+
+TMP = f"{PROJECT}/.{ID}.jsonl.tmp"
+
+
+@pytest.mark.parametrize(
+    ("content", "written"),
+    [
+        (TALK, TALK),
+        (TALK[:-1], TALK),
+        (TALK + TORN, TALK),
+        (TALK + bytes(700), TALK),
+        (TALK + b"garbage\n\xff\n", TALK + b"garbage\n\xff\n"),
+        (TALK * 9000 + TORN, TALK * 9000),
+    ],
+    ids=["whole", "no newline", "torn", "zeros", "bad lines", "long"],
+)
+def test_transcript_is_made_of_the_whole_lines_of_its_temp_file(
+    store: OpendevStore, content: bytes, written: bytes
+) -> None:
+    store.session(json=RECORD)
+    store.put(TMP, content)
+    assert store.mended() == {TRANSCRIPT: written}
+    store.mend()
+    found = store.facts()
+    assert (found.state, found.empty, suffixes(found)) == (State.COMPLETE, False, ["json", "jsonl"])
+
+
+def test_temp_file_is_litter_once_its_transcript_was_made(store: OpendevStore) -> None:
+    store.session(json=RECORD)
+    store.put(TMP, TALK)
+    assert store.litter() == []
+    store.mend()
+    assert store.litter() == [TMP]
+
+
+def test_half_a_message_in_a_temp_file_is_kept_and_told(store: OpendevStore) -> None:
+    store.session(json=RECORD)
+    store.put(TMP, TALK + TORN)
+    session = store.facts()
+    mend = LAYOUT.mend(session.id, session.members, None, session.last_changed)
+    store.built(mend, TRANSCRIPT)
+    assert mend.account() == (
+        "made its transcript from the temp file of the save that was interrupted, "
+        f"but for {len(TORN)} bytes, which stay there"
+    )
+    store.mend()
+    assert store.litter() == []
+    assert "it may hold more of session" in store.problems()[0]
+
+
+def test_transcript_in_the_way_of_a_temp_file_is_not_replaced(store: OpendevStore) -> None:
+    store.session(json=RECORD, jsonl=b"")
+    store.put(TMP, TALK)
+    assert store.refusal() == "its last line is whole"
+
+
+def test_temp_file_of_another_session_is_not_used() -> None:
+    nothing = Fingerprint(0, 0, 0, 0, 0)
+    for tmp in (f"{PROJECT}/.{OTHER}.jsonl.tmp", f"projects/-srv-b/.{ID}.jsonl.tmp"):
+        members = tuple(Member("data", path, nothing) for path in (META, tmp))
+        with pytest.raises(Unmendable):
+            LAYOUT.mend(ID, members, None, 0.0)
 
 
 # Never saved.
@@ -231,7 +298,7 @@ def test_session_that_is_deleted_after_it_was_recovered_stays_deleted(store: Ope
     found = store.facts()
     assert (found.state, found.evidence) == (
         State.UNKNOWN,
-        "only its event log is left: deleted after it was recovered; left alone",
+        "only its event log is left: deleted after it was recovered",
     )
     assert store.refusal() == "it was recovered before, and deleted since"
 
@@ -311,12 +378,15 @@ def test_every_whole_line_survives_whatever_stands_behind_it(
     store.session(json=RECORD, jsonl=content)
     found = store.facts()
     if found.state is State.CRASHED:
-        written = store.mended()[TRANSCRIPT]
         whole = content[: content.rfind(b"\n") + 1]
-        assert written.startswith(whole)
-        assert written[len(whole) :].count(b"\n") == 1
+        if whole.strip():
+            assert store.mended() == {TRANSCRIPT: whole}
+        else:
+            assert store.refusal() == "there is no whole line in it"
+            assert not found.mendable
+        assert found.empty is False
     else:
-        assert found.state in (State.COMPLETE, State.RECOVERED)
+        assert found.state is State.COMPLETE
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

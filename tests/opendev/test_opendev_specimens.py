@@ -76,20 +76,21 @@ def test_whatever_is_to_be_recovered_is_recovered_by_its_mend(
     place, specimens = world
     data = Path(place.path)
     crashed = {each.id for each in specimens if each.fate == "recover" and each.id is not None}
-    assert len(crashed) == 5
+    assert len(crashed) == 6
     for id_, session in sessions(place).items():
         if id_ not in crashed:
             continue
         mend = LAYOUT.mend(id_, session.members, None if session.has_footer else "recovered-x", 0.0)
         with (data / mend.source.path).open("rb") as file:
             written = {path: b"".join(mend.build(file.fileno(), path)) for path in mend.paths}
-        assert mend.paths[-1] == mend.source.path
-        assert [path for path in mend.paths[:-1] if (data / path).exists()] == []
+        made = [path for path in mend.paths if path != mend.source.path]
+        assert [path for path in made if (data / path).exists()] == []
+        assert mend.source.path not in mend.paths[:-1]
         assert all(LAYOUT.knows("data", path) for path in mend.paths)
         for path, content in written.items():
             (data / path).write_bytes(content)
     later = sessions(place, NOW + 2 * DAY)
-    assert {later[str(id_)].state for id_ in crashed} == {State.RECOVERED}
+    assert {later[str(id_)].state for id_ in crashed} == {State.RECOVERED, State.COMPLETE}
 
 
 def test_damaged_indexes_are_true_once_they_are_made_anew(world: tuple[Place, tuple[Specimen, ...]]) -> None:

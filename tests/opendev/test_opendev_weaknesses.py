@@ -100,9 +100,28 @@ def test_o9_what_a_delete_forgets_goes_with_its_session_or_is_found_behind_it(st
     store.session(json=RECORD, jsonl=TALK, events=CREATED, debug=payload(BEGAN))
     store.put(f"file-history/{ID}/manifest.json", b"{}")
     assert len(store.facts().members) == 5
-    for kind in ("json", "jsonl", "events.jsonl"):
+    for kind in ("json", "jsonl", "events.jsonl", "debug"):
         os.remove(store.project / f"{ID}.{kind}")
-    assert store.litter() == [f"file-history/{ID}", f"{PROJECT}/{ID}.debug"]
+    assert store.litter() == []
+    store.put(f"file-history/{ID}/manifest.json", b"{}", age=30 * DAY + HOUR)
+    assert store.litter() == [f"file-history/{ID}"]
+
+
+def test_o9_payloads_alone_are_told_and_no_litter(store: OpendevStore) -> None:
+    store.session(debug=payload(BEGAN))
+    store.put(f"file-history/{ID}/manifest.json", b"{}", age=40 * DAY)
+    found = store.facts()
+    assert (found.state, found.empty, found.payload, len(found.members)) == (State.CORRUPT, None, (), 2)
+    assert found.evidence == (
+        "only its payloads are left: it crashed before its first save, or its delete was interrupted"
+    )
+    assert store.litter() == []
+    assert store.refusal() == "nothing of it can be made whole"
+
+
+def test_o9_children_of_a_session_that_is_gone_age_by_themselves(store: OpendevStore) -> None:
+    store.session(json=record(ID, BEGAN, ENDED, parent_id=OTHER), jsonl=TALK)
+    assert store.facts().parent is None
 
 
 def test_o9_event_log_that_a_delete_forgot_does_not_bring_its_session_back(store: OpendevStore) -> None:
@@ -118,13 +137,24 @@ def test_o10_record_and_transcript_of_different_saves_are_a_session(store: Opend
 def test_o10_newest_words_in_a_temp_file_alone_are_no_litter(store: OpendevStore) -> None:
     store.session()
     store.put(f"{PROJECT}/.{ID}.jsonl.tmp", TALK + TALK)
-    store.session(id_=OTHER, json=record(OTHER, BEGAN, ENDED))
+    store.session(id_=OTHER, jsonl=b"")
+    os.remove(store.project / f"{OTHER}.jsonl")
     store.put(f"{PROJECT}/.{OTHER}.jsonl.tmp", TALK)
     assert store.litter() == []
     assert store.problems() == [
         f"{PROJECT}/.{ID}.jsonl.tmp: {KEPT} it may hold more of session {ID} than its transcript: {COMPARE} one",
         f"{PROJECT}/.{OTHER}.jsonl.tmp: {KEPT} session {OTHER} has no transcript but this",
     ]
+
+
+def test_o10_words_that_a_killed_first_save_left_in_its_temp_file_become_its_transcript(
+    store: OpendevStore,
+) -> None:
+    store.session(json=RECORD)
+    store.put(f"{PROJECT}/.{ID}.jsonl.tmp", TALK)
+    assert store.facts().empty is False
+    store.mend()
+    assert (store.facts().state, (store.project / f"{ID}.jsonl").read_bytes()) == (State.COMPLETE, TALK)
 
 
 @pytest.mark.parametrize("broken", [b"", b"{", None])
@@ -139,12 +169,21 @@ def test_o10_temp_file_of_a_record_that_is_damaged_or_missing_is_kept(
 
 def test_o10_temp_file_beside_a_session_that_was_recovered_without_it_is_kept(store: OpendevStore) -> None:
     store.session(events=CREATED + SAID)
-    store.put(f"{PROJECT}/.{ID}.json.tmp", RECORD[:200])
+    names = [f"{PROJECT}/.{ID}.json.tmp", f"{PROJECT}/.{ID}.jsonl.tmp"]
+    for name in names:
+        store.put(name, RECORD[:20])
     store.mend()
     assert store.litter() == []
     assert store.problems() == [
-        f"{PROJECT}/.{ID}.json.tmp: {KEPT} session {ID} was recovered without it: {COMPARE} it"
+        f"{name}: {KEPT} session {ID} was recovered without it: {COMPARE} it" for name in names
     ]
+
+
+def test_o10_temp_file_of_a_record_with_messages_in_it_is_kept(store: OpendevStore) -> None:
+    store.session()
+    store.put(f"{PROJECT}/.{ID}.json.tmp", record(ID, BEGAN, ENDED, messages=[{"role": "user"}]))
+    assert store.litter() == []
+    assert "it holds messages of session" in store.problems()[0]
 
 
 def test_o10_temp_files_of_saves_that_went_through_later_are_litter(store: OpendevStore) -> None:
@@ -194,12 +233,17 @@ def test_o15_log_is_numbered_on_from_its_highest_number(store: OpendevStore) -> 
     assert [each["seq"] for each in replayed(written)] == [1, 2, 3, 1, 4, 5]
 
 
-def test_o15_mended_log_ends_in_a_line_short_enough_to_be_counted_on_from(store: OpendevStore) -> None:
-    store.session(json=RECORD, jsonl=TALK, events=CREATED + added(ID, 7, "user", "x" * 9000, BEGAN) + b"{")
+def test_o15_torn_tail_goes_and_nothing_is_numbered_for_a_session_with_a_record(store: OpendevStore) -> None:
+    store.session(json=RECORD, jsonl=TALK, events=CREATED + SAID + b"{")
     (written,) = store.mended().values()
-    last = written.split(b"\n")[-2]
+    assert [each["seq"] for each in replayed(written)] == [1, 2]
+
+
+def test_o15_recovered_log_ends_in_a_line_short_enough_to_be_counted_on_from(store: OpendevStore) -> None:
+    store.session(events=CREATED + added(ID, 7, "user", "x" * 9000, BEGAN) + b"{")
+    last = store.mended()[f"{PROJECT}/{ID}.events.jsonl"].split(b"\n")[-2]
     assert len(last) < 4096
-    assert replayed(last)[0]["seq"] == 8
+    assert replayed(last)[0]["seq"] == 9
 
 
 def test_o16_payloads_can_be_told_from_the_session(store: OpendevStore) -> None:

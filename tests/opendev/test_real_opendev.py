@@ -494,9 +494,11 @@ def test_torn_transcript_that_was_mended_is_loaded_and_gone_on_with(real: Real, 
     path.write_bytes(path.read_bytes()[: -1 - cut])
     shift(real, 3)
     assert real.facts(OPENDEV, id_).state is State.CRASHED
+    loaded = real.load(id_)
     assert real.sweep() == {"recover": 1}
-    assert real.facts(OPENDEV, id_).state is State.RECOVERED
-    assert real.load(id_)["contents"] == told["contents"][:7]
+    assert real.facts(OPENDEV, id_).state is State.COMPLETE
+    assert real.load(id_) == loaded
+    assert loaded["contents"] == told["contents"][:7]
     assert set(real.rows()) == {id_}
     assert real.say(id_)["messages"] == 9
     assert len(real.load(id_)["contents"]) == 9
@@ -677,15 +679,50 @@ def test_saver_killed_at_any_moment_leaves_a_whole_session_and_litter(real: Real
     assert not unfinished.exists()
 
 
-def test_words_that_a_killed_first_save_left_in_its_temp_file_are_not_taken_for_nothing(real: Real) -> None:
+@pytest.mark.parametrize("cut", [0, 1, 70])
+def test_words_that_a_killed_first_save_left_in_its_temp_file_are_loaded_and_gone_on_with(
+    real: Real, cut: int
+) -> None:
     id_ = real.create(4)
-    record, transcript = real.sessions / f"{id_}.json", real.sessions / f"{id_}.jsonl"
+    told = real.load(id_)
+    transcript = real.sessions / f"{id_}.jsonl"
     temp = transcript.rename(real.sessions / f".{id_}.jsonl.tmp")  # killed between the two renames of a save
+    temp.write_bytes(temp.read_bytes()[: temp.stat().st_size - cut])
     (real.sessions / INDEX).unlink()
     shift(real, 3)
-    assert real.facts(OPENDEV, id_).empty is not True
-    real.sweep()
-    assert (record.exists(), temp.exists()) == (True, True)
+    content = temp.read_bytes()
+    assert real.load(id_)["messages"] == 0
+    assert real.facts(OPENDEV, id_).empty is False
+    assert real.sweep() == {"recover": 2}  # the session and the index
+    kept = 3 if cut > 1 else 4
+    assert real.load(id_)["contents"] == told["contents"][:kept]
+    assert real.rows()[id_]["messages"] == kept
+    assert temp.read_bytes() == content
+    assert real.sweep() == ({"remove-litter": 1} if cut < 2 else {})
+    assert real.say(id_)["messages"] == kept + 2
+    assert real.load(id_)["contents"][:kept] == told["contents"][:kept]
+    assert not temp.exists()
+
+
+def test_transcript_that_was_made_from_a_temp_file_goes_when_that_is_taken_back(real: Real) -> None:
+    id_ = real.create(4)
+    transcript = real.sessions / f"{id_}.jsonl"
+    temp = transcript.rename(real.sessions / f".{id_}.jsonl.tmp")
+    shift(real, 3)
+    before = {path: path.read_bytes() for path in real.sessions.iterdir()}
+    real.maint("undo", real.maint("sweep")[-1]["run"])
+    assert {path: path.read_bytes() for path in real.sessions.iterdir()} == before
+    assert (transcript.exists(), temp.exists()) == (False, True)
+
+
+def test_transcript_without_one_whole_message_stays_as_it_is(real: Real) -> None:
+    id_ = real.create(2)
+    path = real.sessions / f"{id_}.jsonl"
+    path.write_bytes(path.read_bytes()[:60])
+    shift(real, 3)
+    assert real.sweep() == {}
+    assert real.sweep("  - delete-empty: {idle_for: 1d}\n") == {}
+    assert (set(real.rows()), path.stat().st_size) == ({id_}, 60)
 
 
 def test_sessions_that_pushed_each_other_out_of_the_index_are_all_listed_again(real: Real) -> None:

@@ -28,19 +28,22 @@ from store.facts import Listing, Member, Place, Problem, Session
 from store.layout import Layout, Mend, Moment, Specimen, Unmendable, xdg_folder
 from store.layouts.opendev import describing, specimens
 from store.layouts.opendev.filenames import (
+    DEBUG,
     EVENTS,
     INDEX,
     PROJECTS,
+    RECORD,
     TRANSCRIPT,
     history_of,
     is_remote_pid,
+    parse_leftover,
     parse_path,
     parse_session_file,
 )
 from store.layouts.opendev.index import reindexed
 from store.layouts.opendev.listing import list_store
 from store.layouts.opendev.locks import REMOTE
-from store.layouts.opendev.mend import TornMend, UnsavedMend
+from store.layouts.opendev.mend import TornMend, UnfinishedMend, UnsavedMend
 from store.layouts.opendev.reading import read_sessions
 from store.layouts.opendev.shelf import plain_id
 
@@ -95,8 +98,12 @@ class OpendevLayout(Layout):
                 return UnsavedMend(members[0], plain, name)
             case ["json", "jsonl" | "events.jsonl" as torn, *_]:
                 return TornMend(members[1], plain, is_log=torn == EVENTS)
-            case _:
-                raise Unmendable("nothing of it can be made whole")
+            case ["json", "jsonl.tmp", *_] if TRANSCRIPT not in kinds:
+                folder, _, name = members[1].path.rpartition("/")
+                transcript = f"{folder}/{name[1:].removesuffix('.tmp')}"
+                if transcript == members[0].path.removesuffix(RECORD) + TRANSCRIPT:
+                    return UnfinishedMend(members[1], transcript)
+        raise Unmendable("nothing of it can be made whole")
 
     def knows(self, root: str, path: str) -> bool:
         return is_remote_pid(path) if root == REMOTE else root == DATA and parse_path(path) is not None
@@ -110,7 +117,9 @@ class OpendevLayout(Layout):
 
     def index_of(self, root: str, path: str) -> str | None:
         parsed = parse_path(path) if root == DATA else None
-        return f"{parsed.folder}/{INDEX}" if parsed is not None and parsed.what == "session" else None
+        if parsed is None or parsed.what != "session" or parsed.name.endswith(f".{DEBUG}"):
+            return None  # no list tells of payloads, and they go and come back while their session stays
+        return f"{parsed.folder}/{INDEX}"
 
     def reindex(
         self, folder: int, index: int | None, sessions: frozenset[str] | None, older: Sequence[int] = ()
@@ -119,7 +128,9 @@ class OpendevLayout(Layout):
 
     def describe(self, root: str, path: str, record: bytes) -> str | None:
         parsed = parse_path(path) if root == DATA else None
-        named = parse_session_file(parsed.name) if parsed is not None and parsed.what == "session" else None
+        if parsed is None or parsed.what == "copy":
+            return None
+        named = parse_session_file(parsed.name) or parse_leftover(parsed.name)
         return None if named is None else describing.describe(named.kind, record)
 
     def specimens(self, now: float) -> tuple[Specimen, ...]:
@@ -133,7 +144,8 @@ def _remote(env: Mapping[str, str]) -> str:
 
 
 def _kind_of(member: Member) -> str:
-    named = parse_session_file(member.path.rpartition("/")[2]) if member.root == DATA else None
+    name = member.path.rpartition("/")[2]
+    named = parse_session_file(name) or parse_leftover(name) if member.root == DATA else None
     return "" if named is None else named.kind
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from store.layouts.opendev import mend, records
-from store.layouts.opendev.filenames import EVENTS, RECORD, TRANSCRIPT
+from store.layouts.opendev import records
+from store.layouts.opendev.filenames import EVENTS, RECORD, TRANSCRIPT, TRANSCRIPT_TMP
 from store.names import printable
 
 _SHOWN = re.compile(
@@ -49,8 +49,6 @@ def _of_record(line: bytes) -> str | None:
 def _of_transcript(line: bytes) -> str | None:
     if not line.strip():
         return None
-    if mend.is_mark(line):
-        return _pair("recovered", "what stood behind this line was torn, and was set aside")
     said = _said(line)
     if said is None:
         return f"no message of opendev's: {printable(line[:80].decode(errors='replace'))}"
@@ -75,4 +73,4 @@ def _pair(what: str, text: str) -> str:
     return f"{printable(what):<{_WIDTH}} {printable(text)}"
 
 
-_BY_KIND = {RECORD: _of_record, TRANSCRIPT: _of_transcript, EVENTS: _of_log}
+_BY_KIND = {RECORD: _of_record, TRANSCRIPT: _of_transcript, TRANSCRIPT_TMP: _of_transcript, EVENTS: _of_log}

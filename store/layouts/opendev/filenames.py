@@ -97,7 +97,8 @@ def is_project(name: str) -> bool:
 class Parsed(NamedTuple):
     """A path taken apart: the folder of the project or of the copies, the file's name, and what it is.
 
-    ``what`` is ``session``, ``leftover``, ``lock``, ``index``, ``copy``; ``session`` is its id, where it has one.
+    ``what`` is ``session``, ``leftover``, ``lock``, ``index``, ``copy``; ``session`` is its id, where it may be a member
+    of one: the temp file of a transcript may, where there is no transcript.
     """
 
     folder: str
@@ -137,8 +138,10 @@ def history_of(path: str) -> str | None:
 def _in_project(folder: str, name: str) -> Parsed | None:
     if name == INDEX:
         return Parsed(folder, name, "index", None)
-    if name in {INDEX_TMP, INDEX_LOCK} or parse_leftover(name) is not None:
-        return Parsed(folder, name, "leftover", None)
+    left = parse_leftover(name)
+    if name in {INDEX_TMP, INDEX_LOCK} or left is not None:
+        of = left.session if left is not None and left.kind == TRANSCRIPT_TMP else None
+        return Parsed(folder, name, "leftover", of)
     named = parse_session_file(name)
     return None if named is None else Parsed(folder, name, "session", named.session)
 

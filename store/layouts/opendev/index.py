@@ -8,10 +8,12 @@ What is guarded: an entry that is kept keeps its bytes, unknown keys and all, an
 entries stay in their order, and new ones go behind them, where the program puts them.
 Only what has neither record nor transcript any more loses its entry: where a transcript is left alone, the entry is
 the last that is known of the session.
+An index of another version is a newer program's: what it says is not for us to judge, and it is left as it is.
 """
 
 import os
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -58,9 +60,21 @@ class Entry(msgspec.Struct, rename="camel", gc=False):
     time_archived: str | None = None
 
 
+class _Told(NamedTuple):
+    """What the messages of a session come to; ``is_whole`` is false where it crashed, and more was said."""
+
+    messages: int
+    tokens: int
+    is_whole: bool
+
+
 class _Typed(msgspec.Struct):
     version: Natural
     entries: list[Entry]
+
+
+class _Versioned(msgspec.Struct):
+    version: int
 
 
 class _AsWritten(msgspec.Struct):
@@ -69,6 +83,7 @@ class _AsWritten(msgspec.Struct):
 
 
 _decode_typed = records.decoder(_Typed)
+_decode_version = records.decoder(_Versioned)
 _decode_as_written = records.decoder(_AsWritten)
 _decode_fields = records.decoder(dict[str, msgspec.Raw])
 _decode_entry = records.decoder(Entry)
@@ -113,8 +128,11 @@ def check(
         changed, size = seen.st_mtime, seen.st_size
         members = (Member("data", at, opening.fingerprint(seen)),)
     read = None if data is None else _decode_typed(data)
-    usable = read is not None and read.version == VERSION
-    listed = [entry.session_id for entry in read.entries] if usable and read is not None else []
+    if data is not None and (read is None or read.version != VERSION):
+        if (version := _other_version(data)) is not None:
+            return _left(place, at, f"has version {version}, which belongs to another opendev")
+        read = None
+    listed = [entry.session_id for entry in read.entries] if read is not None else []
     known = set(listed)
     missing = 0
     for session in sorted(recorded - known):
@@ -128,10 +146,6 @@ def check(
         evidence = f"it is missing; {told}" if missing else None
     elif read is None:
         evidence = "it cannot be read by its program" + (f"; {told}" if missing else "")
-    elif not usable:
-        evidence = f"its version is {read.version}, which its program takes for none" + (
-            f"; {told}" if told else ""
-        )
     else:
         evidence = told
     if not evidence:
@@ -160,30 +174,77 @@ def reindexed(
         data = read_whole(index, os.fstat(index).st_size)
         if data.count(b"{") > _MOST_OBJECTS:
             raise Unmendable("the index holds more than any list of sessions")
-    typed = None if data is None else _decode_typed(data)
-    usable = typed is not None and typed.version == VERSION
-    fields: dict[str, msgspec.Raw] = {}
-    kept: list[msgspec.Raw] = []
-    listed: list[str] = []
-    if usable and typed is not None and data is not None:
-        written = _decode_as_written(data)
-        kept = written.entries if written is not None else []
-        if len(data) - sum(memoryview(raw).nbytes + 16 for raw in kept) > _MOST_ELSE:
-            raise Unmendable("the index holds more than a list of sessions")
-        fields = _decode_fields(data) or {}
-        listed = [entry.session_id for entry in typed.entries]
+    fields, listed = ({}, []) if data is None else _taken_apart(data)
+    usable = bool(fields)
     recorded, there = _sessions_in(folder)
     named = None if sessions is None or not usable else {plain_id(session) for session in sessions}
-    left = [
-        raw
-        for session, raw in zip(listed, kept, strict=True)
-        if session in there or (named is not None and session not in named)
-    ]
-    absent = sorted((recorded if named is None else recorded & named) - set(listed))
+    left: list[msgspec.Raw] = []
+    changed = not usable
+    for entry, raw in listed:
+        session = entry.session_id
+        if named is not None and session not in named:
+            left.append(raw)
+        elif session not in there:
+            changed = True
+        else:
+            new = _renewed(folder, entry, raw) if named is not None and session in recorded else None
+            left.append(raw if new is None else new)
+            changed = changed or new is not None
+    known = {entry.session_id for entry, _ in listed}
+    absent = sorted((recorded if named is None else recorded & named) - known)
     added = _entries_for(folder, absent, older)
-    if usable and len(left) == len(listed) and not added:
+    return _render(fields, [*left, *added]) if changed or added else None
+
+
+def _taken_apart(data: bytes) -> tuple[dict[str, msgspec.Raw], list[tuple[Entry, msgspec.Raw]]]:
+    """All that stands in an index, and its entries as they are read and as they are written; nothing if it is damaged.
+
+    Raises `Unmendable` for one that is not ours to write.
+    """
+    typed = _decode_typed(data)
+    if typed is None or typed.version != VERSION:
+        if (version := _other_version(data)) is not None:
+            raise Unmendable(f"the index has version {version}, which belongs to another opendev")
+        return {}, []
+    written, fields = _decode_as_written(data), _decode_fields(data)
+    if written is None or fields is None:
+        raise Unmendable("the index holds what could not be written again as it is")
+    if len(data) - sum(memoryview(raw).nbytes + 16 for raw in written.entries) > _MOST_ELSE:
+        raise Unmendable("the index holds more than a list of sessions")
+    return fields, list(zip(typed.entries, written.entries, strict=True))
+
+
+def _other_version(data: bytes) -> int | None:
+    """The version of an index that another program wrote, whatever else stands in it."""
+    read = _decode_version(data)
+    return None if read is None or read.version == VERSION else read.version
+
+
+def _renewed(folder: int, entry: Entry, raw: msgspec.Raw) -> msgspec.Raw | None:
+    """An entry with what a save would write now, if its files are longer, shorter, or of another moment; else nothing.
+
+    What it holds besides stays, and so does the order.
+    Of a session that crashed, what its program said last is better than what its files say now.
+    """
+    record = read_listed(folder, entry.session_id)
+    told = None if record is None else _count(folder, record)
+    fields = _decode_fields(raw)
+    if record is None or told is None or not told.is_whole or fields is None:
         return None
-    return _render(fields, [*left, *added])
+    now = _entry(record, told)
+    if now.message_count == entry.message_count and instant_of(now.modified) == instant_of(entry.modified):
+        return None
+    said = _decode_fields(msgspec.json.encode(now)) or {}
+    pairs = [
+        msgspec.json.encode(key) + b": " + (bytes(value) if key not in said else _value(said[key]))
+        for key, value in (fields | said).items()
+    ]
+    return msgspec.Raw(b"{\n      " + b",\n      ".join(pairs) + b"\n    }")
+
+
+def _value(value: msgspec.Raw) -> bytes:
+    """A value of an entry as the program lays it out."""
+    return msgspec.json.format(bytes(value), indent=2).replace(b"\n", b"\n      ")
 
 
 def _entries_for(folder: int, sessions: Iterable[str], older: Sequence[int]) -> list[msgspec.Raw]:
@@ -194,7 +255,10 @@ def _entries_for(folder: int, sessions: Iterable[str], older: Sequence[int]) -> 
         record = read_listed(folder, session)
         if record is None:
             continue
-        entry = _entry(folder, record)
+        told = _count(folder, record)
+        if told is None:
+            continue
+        entry = _entry(record, told)
         raw = next(
             (raw for raw, known in before.get(session, ()) if _same(known, entry)),
             msgspec.Raw(_pretty(msgspec.json.encode(entry))),
@@ -247,7 +311,7 @@ def read_listed(folder: int, session: str) -> Listed | None:
 def _missed(folder: int, session: str, live_after: float) -> float | None:
     """When the record of a session changed that ought to be in the index; ``None`` if it need not be."""
     record = read_listed(folder, session)
-    if record is None:
+    if record is None or not _may_be_counted(folder, session):
         return None
     try:
         mtime = os.stat(f"{session}.{RECORD}", dir_fd=folder, follow_symlinks=False).st_mtime
@@ -256,25 +320,36 @@ def _missed(folder: int, session: str, live_after: float) -> float | None:
     return mtime if mtime <= live_after else None
 
 
+def _may_be_counted(folder: int, session: str) -> bool:
+    """Whether the transcript of a session, if there is one, is a file that may be touched."""
+    try:
+        fd = opening.open_session(folder, f"{session}.{TRANSCRIPT}")
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    try:
+        return opening.refuse_reason(os.fstat(fd), os.fstat(folder)) is None
+    finally:
+        os.close(fd)
+
+
 def _has_times(record: Listed) -> bool:
     return all(
         text is not None and instant_of(text) is not None for text in (record.created_at, record.updated_at)
     ) and (record.time_archived is None or instant_of(record.time_archived) is not None)
 
 
-def _entry(folder: int, record: Listed) -> Entry:
+def _entry(record: Listed, told: _Told) -> Entry:
     """The entry that the program would make of a session when it saved it."""
-    count, tokens = _count(folder, record.id)
-    if not count:
-        count, tokens = len(record.messages), sum(map(_tokens, record.messages))
     metadata, changes = record.metadata, record.file_changes
     tags = _decode_tags(metadata.tags) if memoryview(metadata.tags).nbytes <= records.SMALL else None
     return Entry(
         session_id=record.id,
         created=normalised(record.created_at or "") or "",
         modified=normalised(record.updated_at or "") or "",
-        message_count=count,
-        total_tokens=tokens,
+        message_count=told.messages,
+        total_tokens=told.tokens,
         title=records.text_of(metadata.title),
         summary=records.text_of(metadata.summary),
         tags=tags or [],
@@ -291,24 +366,36 @@ def _entry(folder: int, record: Listed) -> Entry:
     )
 
 
-def _count(folder: int, session: str) -> tuple[int, int]:
-    """How many messages a transcript has that the program can read, and how many tokens it takes them for."""
+def _count(folder: int, record: Listed) -> _Told | None:
+    """The messages that the program would read, and how many tokens it takes them for.
+
+    ``None`` if the transcript is not to be touched.
+    """
+    count = tokens = 0
+    is_whole = True
     try:
-        fd = opening.open_session(folder, f"{session}.{TRANSCRIPT}")
+        fd = opening.open_session(folder, f"{record.id}.{TRANSCRIPT}")
     except FileNotFoundError:
-        return 0, 0
-    try:
-        if opening.refuse_reason(os.fstat(fd), os.fstat(folder)) is not None:
-            return 0, 0
-        count = tokens = 0
-        for line in edges.iter_lines(fd, limit=LINE_LIMIT, size=os.fstat(fd).st_size):
-            message = None if line.data is None else records.decode_message(line.data)
-            if message is not None:
-                count += 1
-                tokens += _tokens(message)
-        return count, tokens
-    finally:
-        os.close(fd)
+        is_whole = bool(record.messages)
+    except OSError:
+        return None
+    else:
+        try:
+            if opening.refuse_reason(os.fstat(fd), os.fstat(folder)) is not None:
+                return None
+            for line in edges.iter_lines(fd, limit=LINE_LIMIT, size=os.fstat(fd).st_size):
+                message = None if line.data is None else records.decode_message(line.data)
+                if message is not None:
+                    count += 1
+                    tokens += _tokens(message)
+                elif not line.terminated:
+                    is_whole = False
+        finally:
+            os.close(fd)
+    if not count:
+        # Without one, the program keeps the messages of the record, as its oldest form has them.
+        count, tokens = len(record.messages), sum(map(_tokens, record.messages))
+    return _Told(count, tokens, is_whole)
 
 
 def _tokens(message: records.Message) -> int:
@@ -320,7 +407,10 @@ def _tokens(message: records.Message) -> int:
 
 
 def _compact(data: bytes) -> bytes:
-    return msgspec.json.format(data, indent=-1)
+    try:
+        return msgspec.json.format(data, indent=-1)
+    except RecursionError:
+        return data
 
 
 def _sessions_in(folder: int) -> tuple[set[str], set[str]]:

@@ -4,7 +4,9 @@ Each folder is listed once, and nothing of a session is read but what an index d
 
 What is guarded: nothing is called an orphan on the strength of a folder that could not be read.
 Copies in ``file-history`` belong to a session in any of the projects, so that with one of those out of sight, none of
-them is litter.
+them is litter; and they are of somebody's own files, so that they are none for as long as the program itself keeps
+them.
+Payloads are what was said, and more: where nothing else is left of a session, they are that session.
 """
 
 import errno
@@ -20,8 +22,6 @@ from store.layout import Moment
 from store.layouts.opendev import filenames, index, litter, locks
 from store.layouts.opendev.bounded import read_whole
 from store.layouts.opendev.filenames import (
-    DEBUG,
-    EVENTS,
     GLOBAL,
     HISTORY,
     INDEX_LOCK,
@@ -39,7 +39,9 @@ from store.layouts.opendev.shelf import BITS, Project, Shelf, entry_of
 from store.names import printable
 
 _MARKER_LIMIT = 4096
-_NAMING = BITS[RECORD] | BITS[TRANSCRIPT] | BITS[EVENTS]
+_COPIES_KEPT = 30 * 86_400.0
+"""Seconds for which the program keeps the copies of a session, whatever became of it."""
+
 _LISTABLE = BITS[RECORD] | BITS[TRANSCRIPT]
 
 
@@ -59,6 +61,7 @@ class _Walk:
         self._place = place
         self._root = root
         self._live_after = moment.now - moment.grace
+        self._copies_until = moment.now - _COPIES_KEPT
         self._projects: dict[str, Project] = {}
         self._sessions: dict[str, dict[str, int]] = {}
         self._histories: dict[str, tuple[str, ...]] = {}
@@ -117,12 +120,10 @@ class _Walk:
                 sessions[named.session] = sessions.get(named.session, 0) | BITS[named.kind]
             else:
                 odd.append(name)
-        self._sessions[path] = {id_: there for id_, there in sessions.items() if there & _NAMING}
+        self._sessions[path] = sessions
         self._projects[path] = Project(label, self._marker(folder) if MARKER in odd else None)
         for name in sorted(odd):
-            self._odd(folder, path, name, self._sessions[path])
-        for session in sorted(sessions.keys() - self._sessions[path].keys()):
-            self._orphaned_payloads(folder, path, session)
+            self._odd(folder, path, name, sessions)
         recorded = {id_ for id_, there in sessions.items() if there & BITS[RECORD]}
         listable = {id_ for id_, there in sessions.items() if there & _LISTABLE}
         damage = index.check(self._place, folder, path, recorded, listable, self._live_after)
@@ -142,15 +143,6 @@ class _Walk:
             self._memory(path)
         elif filenames.looks_like_session(name):
             self._problem(f"{path}/{name}", "its name cannot be one of opendev's session files; left alone")
-
-    def _orphaned_payloads(self, folder: int, path: str, session: str) -> None:
-        """Payloads whose session is gone: a delete that was interrupted, or a crash of an older release."""
-        name = f"{session}.{DEBUG}"
-        found = self._stat(folder, path, name)
-        if found is not None:
-            at = f"{path}/{name}"
-            what = "payloads of a session that is gone"
-            self._found.leftovers.append(litter.leftover(self._place, at, what, [(at, found)], session))
 
     def _memory(self, project: str) -> None:
         path = f"{project}/{MEMORY}"
@@ -208,7 +200,11 @@ class _Walk:
     def _orphaned_copies(self, folder: int, path: str, session: str, copies: tuple[str, ...]) -> None:
         files = [(f"{path}/{name}", self._stat(folder, path, name)) for name in copies]
         there = [(at, found) for at, found in files if found is not None]
-        if there and len(there) == len(files):
+        if (
+            there
+            and len(there) == len(files)
+            and max(found.st_mtime for _, found in there) < self._copies_until
+        ):
             what = "copies of files that a session changed which is gone"
             self._found.leftovers.append(litter.leftover(self._place, path, what, there, session))
 

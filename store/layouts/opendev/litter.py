@@ -2,7 +2,8 @@
 
 What is guarded: a temp file that may hold more than the file it was to become is no litter.
 The program writes a new record or transcript beside the old one and renames it, so that a crash between the two
-leaves the newest words of a conversation in the temp file alone; it stays, and somebody is told.
+leaves the newest words of a conversation in the temp file alone; it stays, and somebody is told, unless the session
+itself is made whole from it.
 Lock files are litter, because their presence means nothing: the program's lock does not lock, and lives for
 milliseconds.
 """
@@ -10,10 +11,11 @@ milliseconds.
 import os
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 
 from store import opening
 from store.facts import Leftover, Member, Place, Problem
-from store.layouts.opendev import records
+from store.layouts.opendev import mend, records
 from store.layouts.opendev.bounded import RECORD_LIMIT, read_whole
 from store.layouts.opendev.filenames import (
     EVENTS_LOCK,
@@ -48,7 +50,10 @@ _BESIDE = {MEMORY_TMP: MEMORY_FILE, PLANS_TMP: PLANS_INDEX}
 
 
 def look_at(place: Place, folder: int, path: str, name: str) -> Leftover | Problem | None:
-    """What to make of a temp or lock file in a folder of the store; ``None`` if it is gone by now."""
+    """What to make of a temp or lock file in a folder of the store.
+
+    ``None`` if it is gone by now, or if a session is made whole from it, of which it is a file until then.
+    """
     at = f"{path}/{name}"
     try:
         found = os.stat(name, dir_fd=folder, follow_symlinks=False)
@@ -58,6 +63,8 @@ def look_at(place: Place, folder: int, path: str, name: str) -> Leftover | Probl
             )
         named = parse_leftover(name)
         kind, session = (named.kind, named.session) if named is not None else (name, None)
+        if kind == TRANSCRIPT_TMP and session is not None and _is_its_transcript(folder, name, session):
+            return None
         why = _why_kept(folder, kind, session, found.st_size)
     except FileNotFoundError:
         return None
@@ -96,11 +103,17 @@ def _why_kept(folder: int, kind: str, session: str | None, size: int) -> str | N
             return f"the record of session {session} is missing or damaged: compare the two and remove one"
         if records.is_true(record.metadata.recovered):
             return f"session {session} was recovered without it: compare the two and remove it"
+        new = read_record(folder, f".{session}.{RECORD_TMP}")
+        if new is not None and not records.is_empty(new.messages):
+            return f"it holds messages of session {session}: compare the two and remove one"
     elif kind == TRANSCRIPT_TMP:
         try:
             written = os.stat(f"{session}.{TRANSCRIPT}", dir_fd=folder, follow_symlinks=False)
         except FileNotFoundError:
             return f"session {session} has no transcript but this"
+        record = read_record(folder, f"{session}.{RECORD}")
+        if record is not None and records.is_true(record.metadata.recovered):
+            return f"session {session} was recovered without it: compare the two and remove it"
         if size > written.st_size or not stat.S_ISREG(written.st_mode):
             return (
                 f"it may hold more of session {session} than its transcript: compare the two and remove one"
@@ -112,6 +125,22 @@ def _why_kept(folder: int, kind: str, session: str | None, size: int) -> str | N
         except FileNotFoundError:
             return f"there is no {beside} but this"
     return None
+
+
+def _is_its_transcript(folder: int, name: str, session: str) -> bool:
+    """Whether a saved session has no transcript but this temp file, and can be made whole from it."""
+    with suppress(FileNotFoundError):
+        os.stat(f"{session}.{TRANSCRIPT}", dir_fd=folder, follow_symlinks=False)
+        return False
+    record = read_record(folder, f"{session}.{RECORD}")
+    if record is None or record.id != session or not records.is_empty(record.messages):
+        return False
+    fd = opening.open_session(folder, name)
+    try:
+        ends = mend.ends_of(fd, os.fstat(fd).st_size)
+        return mend.has_messages(ends) and not ends.too_long
+    finally:
+        os.close(fd)
 
 
 def read_record(folder: int, name: str) -> Record | None:

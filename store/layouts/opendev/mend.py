@@ -1,15 +1,17 @@
-"""Making a crashed session whole: its whole lines byte for byte, and a mark that the program can live with.
+"""Making a crashed session whole: its whole lines byte for byte, in the files that the program looks for.
 
-There are two ways to crash.
-A file of lines ends in the middle of one, after a power cut: it is cut behind its last whole line, and gets a line
-that says so. In the transcript that is a line which is no message (the program passes over those, and leaves it out
-of its next save); in the event log it is an event.
+There are three ways to crash.
+A file of lines ends in the middle of one, after a power cut: it is cut behind its last whole line, and nothing is
+added, so that it is what the program would have written up to there.
+A save was killed between its two renames, so that the transcript is still a temp file: it gets the name it was
+written for, by a copy of its whole lines.
 A session that was never saved has nothing but its event log: the transcript and the record are made from that, as the
-program would have saved them, and the log gets events that tell of the new name and of the mending, so that its last
-line can be read again, which is what the program counts on from.
-The mark in the log matters for another reason: a log that has it and is alone again belongs to a session that its
-owner deleted after it was recovered, and is left alone for ever.
+program would have saved them, with a mark in the record, and the log gets events that tell of the new name and of the
+mending.
+The mark in the log matters, because a log that has it and is alone again belongs to a session that its owner deleted
+after it was recovered, and is left alone for ever.
 
+What is guarded: no line is cut away but a last one that was never finished, and no file is left without a line.
 All bytes are a function of the file that is read, of the id, and of the new name.
 """
 
@@ -32,7 +34,6 @@ from store.layouts.opendev.filenames import EVENTS, RECORD, TRANSCRIPT
 from store.layouts.opendev.times import normalised
 
 _BLOCK = 1 << 20
-_MARK = re.compile(rb'\{"recovered":true,"set_aside":[0-9]{1,20}\}')
 _NOT_IN_SLUGS = re.compile("[^a-z0-9]+")
 _LONGEST_SLUG = 50
 
@@ -47,9 +48,22 @@ def is_torn(ends: Edges) -> bool:
     return ends.torn > 0 and (ends.tail is None or not records.is_json(ends.tail)) and not ends.too_long
 
 
-def is_mark(line: bytes) -> bool:
-    """Whether this line of a transcript says that what followed was set aside."""
-    return _MARK.fullmatch(line) is not None
+def has_messages(ends: Edges) -> bool:
+    """Whether a file of lines begins with a message, as all transcripts do."""
+    first = ends.first if ends.first is not None else None if is_torn(ends) else ends.tail
+    return first is not None and records.decode_message(first) is not None
+
+
+def whole_lines(fd: int, ends: Edges) -> Iterator[bytes]:
+    """All of a file but a last line that was never finished."""
+    whole = ends.size - ends.torn if is_torn(ends) else ends.size
+    at = 0
+    while at < whole:
+        data = os.pread(fd, min(_BLOCK, whole - at), at)
+        if not data:
+            raise Unmendable("it shrank while it was read")
+        at += len(data)
+        yield data
 
 
 class TornMend(Mend):
@@ -68,28 +82,47 @@ class TornMend(Mend):
             raise Unmendable(
                 "its last line is whole" if not ends.too_long else "its last line is too long to be read"
             )
-        whole = ends.size - ends.torn
+        if ends.last is None:
+            raise Unmendable("there is no whole line in it")
+        if self._is_log:
+            self._require_ours(ends.last)
         self._set_aside = ends.torn
-        mark = self._event(ends.last) if self._is_log else b'{"recovered":true,"set_aside":%d}\n' % ends.torn
-        at = 0
-        while at < whole:
-            data = os.pread(fd, min(_BLOCK, whole - at), at)
-            if not data:
-                raise Unmendable("it shrank while it was read")
-            at += len(data)
-            yield data
-        yield mark
+        yield from whole_lines(fd, ends)
 
     def account(self) -> str:
         return f"kept every whole line, set aside {self._set_aside} bytes, which stay in the backup"
 
-    def _event(self, last: bytes | None) -> bytes:
-        event = records.decode_envelope(last) if last is not None else None
+    def _require_ours(self, last: bytes) -> None:
+        event = records.decode_envelope(last)
         if event is None:
             raise Unmendable("the last whole line of its event log is no event")
         if event.aggregate_id != self._session:
             raise Unmendable("its event log is of another session")
-        return mark_event(self._session, event.seq + 1, event.timestamp)
+
+
+class UnfinishedMend(Mend):
+    """A session whose transcript is still the temp file of a save, which stays as it is; `build` may be started once."""
+
+    def __init__(self, source: Member, transcript: str) -> None:
+        self.source = source
+        self.paths = (transcript,)
+        self._left_out = 0
+
+    def build(self, fd: int, path: str) -> Iterator[bytes]:
+        ends = ends_of(fd, os.fstat(fd).st_size)
+        if ends.too_long:
+            raise Unmendable("a line of its temp file is too long to be read")
+        if not has_messages(ends):
+            raise Unmendable("its temp file begins with no complete message")
+        torn = is_torn(ends)
+        self._left_out = ends.torn if torn else 0
+        yield from whole_lines(fd, ends)
+        if ends.torn and not torn:
+            yield b"\n"
+
+    def account(self) -> str:
+        told = "made its transcript from the temp file of the save that was interrupted"
+        return told + (f", but for {self._left_out} bytes, which stay there" if self._left_out else "")
 
 
 class UnsavedMend(Mend):

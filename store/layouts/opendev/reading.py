@@ -6,6 +6,12 @@ A usual session costs an open, a look, a read and a close for each of its files;
 but for a log that is alone, of which `eventlog` says what has to be known, and for records, which are read whole up to
 a limit.
 
+What is guarded: a session is called empty only if nothing shows that somebody said or did anything in it.
+A first save that is killed between its two renames leaves all that was said in a temp file, so that this one is read
+where there is no transcript, and is one of the session's files for as long.
+Half a line counts as somebody's word, too: a file of nothing else is left as it is, because what would be left of it
+could be taken for a session in which nothing was said.
+
 A session of which one file is not to be touched (a link, a second name, somebody else's) is left alone as a whole.
 """
 
@@ -21,7 +27,15 @@ from store.facts import Fingerprint, Member, Place, Problem, Session, State
 from store.layout import Unmendable
 from store.layouts.opendev import eventlog, mend, records
 from store.layouts.opendev.bounded import EVENTS_LIMIT, RECORD_LIMIT, read_whole
-from store.layouts.opendev.filenames import DEBUG, EVENTS, HISTORY, RECORD, SESSION_ID, TRANSCRIPT
+from store.layouts.opendev.filenames import (
+    DEBUG,
+    EVENTS,
+    HISTORY,
+    RECORD,
+    TRANSCRIPT,
+    TRANSCRIPT_TMP,
+    is_session_id,
+)
 from store.layouts.opendev.records import Record
 from store.layouts.opendev.shelf import Shelf, split_entry
 from store.layouts.opendev.times import seconds_of
@@ -35,7 +49,9 @@ _WHOLE = "its record and its transcript are whole"
 _LATELY = (
     "it changed lately, and nothing else tells whether it runs: opendev leaves no lock and no process id"
 )
-_DELETED = "only its event log is left: deleted by its program, or crashed while it saved; left alone"
+_DELETED = "only its event log is left: deleted by its program, or crashed while it saved"
+_PAYLOADS = "only its payloads are left: it crashed before its first save, or its delete was interrupted"
+_UNFINISHED = "its save was interrupted: what was said stands in a temp file alone"
 
 
 class _Verdict(msgspec.Struct):
@@ -68,6 +84,7 @@ class _Found(msgspec.Struct):
     record: bytes | None = None
     transcript: Edges | None = None
     log: Edges | None = None
+    unfinished: Edges | None = None
     alone: bytes | None = None
     busy: bool = False
     copies: tuple[Member, ...] = ()
@@ -103,7 +120,7 @@ def read_sessions(place: Place, shelf: Shelf, entries: list[str]) -> Iterator[Se
             if refusal is not None:
                 yield Problem(place.name, printable(refusal[0]), f"{refusal[1]}; its session is left alone")
             else:
-                yield _session(place, shelf, path, found)
+                yield _session(place, shelf, folder, path, found)
     finally:
         if folder >= 0:
             os.close(folder)
@@ -116,6 +133,10 @@ def _read_files(folder: int, path: str, kinds: tuple[str, ...], found: _Found) -
     alone = RECORD not in kinds and TRANSCRIPT not in kinds
     for kind in kinds:
         name = f"{found.session}.{kind}"
+        if kind == TRANSCRIPT_TMP:
+            if RECORD not in kinds or _has_transcript(found):
+                continue
+            name = f".{name}"
         if kind == DEBUG:
             seen = os.stat(name, dir_fd=folder, follow_symlinks=False)
             if (reason := opening.refuse_reason(seen, around)) is not None:
@@ -145,6 +166,11 @@ def _read_files(folder: int, path: str, kinds: tuple[str, ...], found: _Found) -
     return None
 
 
+def _has_transcript(found: _Found) -> bool:
+    transcript = found.members.get(TRANSCRIPT)
+    return transcript is not None and transcript.fingerprint.size > 0
+
+
 def _read_file(fd: int, kind: str, size: int, found: _Found, *, alone: bool) -> None:
     if kind == RECORD:
         if size <= RECORD_LIMIT:
@@ -156,10 +182,12 @@ def _read_file(fd: int, kind: str, size: int, found: _Found, *, alone: bool) -> 
         found.busy = leases.probe(fd) is Lease.BUSY
         return
     ends = mend.ends_of(fd, size)
-    if ends.torn and mend.is_torn(ends):
+    if kind == TRANSCRIPT_TMP or (ends.torn and mend.is_torn(ends)):
         found.busy = found.busy or leases.probe(fd) is Lease.BUSY
     if kind == TRANSCRIPT:
         found.transcript = ends
+    elif kind == TRANSCRIPT_TMP:
+        found.unfinished = ends if size else None
     else:
         found.log = ends
 
@@ -195,13 +223,15 @@ def _member(path: str, seen: os.stat_result) -> Member:
     return Member("data", path, print_of)
 
 
-def _session(place: Place, shelf: Shelf, path: str, found: _Found) -> Session:
+def _session(place: Place, shelf: Shelf, folder: int, path: str, found: _Found) -> Session:
     if RECORD in found.members:
         verdict = _recorded(found)
     elif TRANSCRIPT in found.members:
         verdict = _Verdict(_CORRUPT, "its record is gone, only its transcript is left: an interrupted delete")
-    else:
+    elif EVENTS in found.members:
         verdict = _unsaved(found)
+    else:
+        verdict = _Verdict(_CORRUPT, _PAYLOADS)
     state, evidence = verdict.state, verdict.evidence
     if state is not _UNKNOWN and found.newest > shelf.live_after:
         state, evidence = _LIVE, _LATELY
@@ -214,8 +244,8 @@ def _session(place: Place, shelf: Shelf, path: str, found: _Found) -> Session:
         members = {first: members[first], verdict.torn: members[verdict.torn]} | members
     debug = members.get(DEBUG)
     parent = verdict.parent
-    if parent in shelf.shared:
-        parent = shelf.id_of(path, parent)
+    if parent is not None:
+        parent = shelf.id_of(path, parent) if _is_saved(folder, parent) else None
     return Session(
         place.name,
         place.kind,
@@ -237,7 +267,7 @@ def _session(place: Place, shelf: Shelf, path: str, found: _Found) -> Session:
         archived=False,
         mendable=verdict.mendable,
         parent=parent,
-        payload=() if debug is None else (debug,),
+        payload=() if debug is None or len(found.members) == 1 else (debug,),
     )
 
 
@@ -273,14 +303,34 @@ def _recorded(found: _Found) -> _Verdict:
         started,
         ended,
     )
-    verdict.records, has_mark = _messages(record, found.transcript)
-    _judge_ends(verdict, found, has_mark=has_mark)
-    verdict.empty = _is_empty(verdict, found, has_mark=has_mark)
+    if found.unfinished is not None and records.is_empty(record.messages):
+        verdict.records = _messages(record, found.unfinished)
+        _judge_unfinished(verdict, found, found.unfinished)
+        return verdict
+    verdict.records = _messages(record, found.transcript)
+    _judge_ends(verdict, found)
+    verdict.empty = _is_empty(verdict, found)
+    if verdict.empty and verdict.state is _CRASHED and found.log is not None and found.log.tail is not None:
+        verdict.empty = verdict.mendable = False
+        verdict.evidence += ", and that is all that was said in it"
     return verdict
 
 
-def _judge_ends(verdict: _Verdict, found: _Found, *, has_mark: bool) -> None:
-    """Whether the transcript and the event log are whole, and whether one was made so."""
+def _judge_unfinished(verdict: _Verdict, found: _Found, ends: Edges) -> None:
+    """A session with all that was said in the temp file of a save."""
+    verdict.state, verdict.evidence, verdict.empty = _CRASHED, _UNFINISHED, False
+    if ends.too_long:
+        verdict.state, verdict.evidence = _UNKNOWN, f"{_UNFINISHED}, a line of which is too long to be read"
+    elif TRANSCRIPT in found.members:
+        verdict.mendable, verdict.evidence = False, f"{_UNFINISHED}, and its transcript is empty"
+    elif not mend.has_messages(ends):
+        verdict.mendable, verdict.evidence = False, f"{_UNFINISHED}, which begins with no complete message"
+    else:
+        verdict.torn = TRANSCRIPT_TMP
+
+
+def _judge_ends(verdict: _Verdict, found: _Found) -> None:
+    """Whether the transcript and the event log are whole."""
     transcript, log = found.transcript, found.log
     for kind, what, ends in ((TRANSCRIPT, "transcript", transcript), (EVENTS, "event log", log)):
         if ends is None:
@@ -290,32 +340,29 @@ def _judge_ends(verdict: _Verdict, found: _Found, *, has_mark: bool) -> None:
             return
         if ends.torn and mend.is_torn(ends):
             verdict.state, verdict.torn = _CRASHED, kind
+            if ends.last is None:
+                verdict.evidence = f"its {what} is nothing but {ends.torn} bytes that are no complete line"
+                verdict.mendable = False
+                return
             verdict.evidence = f"its {what} ends in {ends.torn} bytes that are no complete line"
             if kind == EVENTS:
-                last = records.decode_envelope(ends.last) if ends.last is not None else None
+                last = records.decode_envelope(ends.last)
                 verdict.mendable = last is not None and last.aggregate_id == found.session
             return
     assert verdict.record is not None
     if records.is_true(verdict.record.metadata.recovered):
         verdict.state, verdict.evidence = _RECOVERED, "its record says that it was recovered"
-    elif has_mark:
-        verdict.state, verdict.evidence = _RECOVERED, "its transcript says that it was recovered"
-    elif log is not None and log.last is not None and b'"recovered"' in log.last:
-        event = records.decode_envelope(log.last)
-        if event is not None and eventlog.is_mark(event):
-            verdict.state, verdict.evidence = _RECOVERED, "its event log says that it was recovered"
 
 
-def _messages(record: Record, transcript: Edges | None) -> tuple[int | None, bool]:
-    """How many messages a session has, if that can be seen, and whether its transcript ends in the mark of a mending."""
+def _messages(record: Record, transcript: Edges | None) -> int | None:
+    """How many messages a session has, if that can be seen."""
     if transcript is None:
-        return records.count(record.messages), False
-    has_mark = transcript.last is not None and not transcript.torn and mend.is_mark(transcript.last)
+        return records.count(record.messages)
     if transcript.whole is None:
-        return None, has_mark
-    lines = _lines(transcript.whole) - has_mark - (transcript.torn > 0 and mend.is_torn(transcript))
+        return None
+    lines = _lines(transcript.whole) - (transcript.torn > 0 and mend.is_torn(transcript))
     # Without a single line the program keeps the messages of the record, as its older form has them.
-    return lines or records.count(record.messages), has_mark
+    return lines or records.count(record.messages)
 
 
 def _lines(whole: bytes) -> int:
@@ -325,28 +372,30 @@ def _lines(whole: bytes) -> int:
     return whole.count(b"\n") + (not whole.endswith(b"\n"))
 
 
-def _is_empty(verdict: _Verdict, found: _Found, *, has_mark: bool) -> bool | None:
-    """Whether nobody said or caused anything in the session; ``None`` where only a long log could tell."""
+def _is_empty(verdict: _Verdict, found: _Found) -> bool | None:
+    """Whether nobody said or caused anything in the session; ``None`` where only a long log could tell.
+
+    What is torn off the event log is not asked: that is half an event, or zeros.
+    """
     record = verdict.record
     assert record is not None
     said_or_done = (record.messages, record.subagent_sessions, record.file_changes)
     if verdict.records or not all(map(records.is_empty, said_or_done)):
         return False
     debug, transcript, log = found.members.get(DEBUG), found.transcript, found.log
-    if (
-        found.copies
-        or has_mark
-        or verdict.state is _RECOVERED
-        or (debug is not None and debug.fingerprint.size)
-    ):
+    if found.copies or verdict.state is _RECOVERED or (debug is not None and debug.fingerprint.size):
         return False  # what was recovered was not empty, or it would not have been
-    if transcript is not None and (transcript.torn or transcript.whole is None):
+    if transcript is None:
+        # Each save writes one, so that this one did not come to an end; titles are made from what was said.
+        if not records.is_null(record.metadata.title):
+            return False
+    elif transcript.torn or transcript.whole is None:
         return False
     if log is None:
         return True
     if log.whole is None:
         return None
-    return b"MessageAdded" not in log.whole and not log.torn
+    return b"MessageAdded" not in (log.whole[: log.size - log.torn] if verdict.torn else log.whole)
 
 
 def _unsaved(found: _Found) -> _Verdict:
@@ -360,7 +409,7 @@ def _unsaved(found: _Found) -> _Verdict:
     if log.foreign is not None:
         return _Verdict(_UNKNOWN, f"only its event log is left, and {log.foreign}")
     if log.was_recovered:
-        return _Verdict(_UNKNOWN, "only its event log is left: deleted after it was recovered; left alone")
+        return _Verdict(_UNKNOWN, "only its event log is left: deleted after it was recovered")
     if log.was_saved and beside is None:
         return _Verdict(_UNKNOWN, _DELETED)
     evidence = "it crashed before its first save: only its event log is left"
@@ -390,7 +439,18 @@ def _unsaved(found: _Found) -> _Verdict:
 
 def _parent(parent: str | None, session: str) -> str | None:
     """The session that began this one, if what stands there can be one."""
-    return parent if parent is not None and parent != session and SESSION_ID.fullmatch(parent) else None
+    return parent if parent is not None and parent != session and is_session_id(parent) else None
+
+
+def _is_saved(folder: int, session: str) -> bool:
+    """Whether a project has the record of a session; what cannot be told is taken to be there."""
+    try:
+        os.stat(f"{session}.{RECORD}", dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _why_unopened(folder: int, name: str, error: OSError) -> str | None:

@@ -2,9 +2,10 @@
 
 import msgspec
 
-from store.layouts.opendev.filenames import KINDS, RECORD_TMP
+from store.layouts.opendev.filenames import KINDS, RECORD_TMP, TRANSCRIPT_TMP
 
-_MARKS = (*KINDS, RECORD_TMP)
+_READ = (*KINDS, TRANSCRIPT_TMP)
+_MARKS = (*_READ, RECORD_TMP)
 
 
 class Project(msgspec.Struct, frozen=True):
@@ -40,13 +41,16 @@ def plain_id(session: str) -> str:
 def entry_of(folder: str, session: str, there: int) -> str:
     """A session to be read: where it lies, and which of its files were there, as bits in the order of `KINDS`.
 
-    One more bit says that the temp file of a first save is there, too.
+    Two more bits say that temp files of a save are there, too.
     """
     return f"{folder}/{session}{_SUFFIXES[there]}"
 
 
 def split_entry(entry: str) -> tuple[str, str, tuple[str, ...], bool]:
-    """Folder, session, the kinds of its files, and whether a temp file of its record is there."""
+    """Folder, session, the kinds of its files, and whether a temp file of its record is there.
+
+    The temp file of its transcript may be one of its files, and is the last.
+    """
     folder, _, rest = entry.rpartition("/")
     session, plus, suffix = rest.partition("+")
     kinds, has_tmp = _MEANINGS[plus + suffix]
@@ -59,6 +63,6 @@ _SUFFIXES = tuple(
     "".join(f"+{kind}" for kind, bit in BITS.items() if there & bit) for there in range(1 << len(_MARKS))
 )
 _MEANINGS = {
-    suffix: (tuple(kind for kind in KINDS if there & BITS[kind]), bool(there & BITS[RECORD_TMP]))
+    suffix: (tuple(kind for kind in _READ if there & BITS[kind]), bool(there & BITS[RECORD_TMP]))
     for there, suffix in enumerate(_SUFFIXES)
 }

@@ -207,9 +207,11 @@ class _Zoo:
         called = f"{id_}@{at.rpartition('/')[2]}" if shared else id_
         self.made.append(Specimen(title, called, named, changed or self.long_ago, state, fate, empty))
 
-    def aside(self, title: str, files: dict[tuple[str, str], bytes], fate: str | None) -> None:
-        """Files that are none of a session's."""
-        self.made.append(Specimen(title, None, files, self.long_ago, None, fate))
+    def aside(
+        self, title: str, files: dict[tuple[str, str], bytes], fate: str | None, *, days: float = 3
+    ) -> None:
+        """Files that are none of a session's, so many days old."""
+        self.made.append(Specimen(title, None, files, self.now - days * DAY, None, fate))
 
     def record(self, **more: Any) -> bytes:
         return record(self.next_id, self.began, self.ended, **more)
@@ -344,6 +346,22 @@ def _crashed(zoo: _Zoo) -> None:
         "delete-empty",
         empty=True,
     )
+    zoo.add(
+        "killed between the two renames of a save, transcript still a temp file",
+        {"json": zoo.record(), f"{PROJECT}/.{zoo.next_id}.jsonl.tmp": zoo.talk()},
+        crashed,
+        "recover",
+        empty=False,
+        listed=True,
+        changed=zoo.now - DAY * 1.5,  # its temp file is litter from then on, but not yet old enough
+    )
+    zoo.add(
+        "power lost in its first save, nothing left but half a message",
+        {"json": zoo.record(), "jsonl": torn},
+        crashed,
+        empty=False,
+        listed=True,
+    )
     answered = added(zoo.next_id, 2, "assistant", "Done.", began + 60)
     zoo.add(
         "deleted by its owner, event log forgotten", {"events.jsonl": zoo.created() + answered}, State.UNKNOWN
@@ -358,6 +376,7 @@ def _damaged(zoo: _Zoo) -> None:
     )
     zoo.add("record cut in half", {"json": zoo.record()[:99], "jsonl": zoo.talk()}, State.CORRUPT)
     zoo.add("delete interrupted, transcript left", {"jsonl": zoo.talk()}, State.CORRUPT)
+    zoo.add("nothing left but payloads", {"debug": payload(zoo.began)}, State.CORRUPT)
     other = record(session_id(1), zoo.began, zoo.ended)
     zoo.add("copied under another name", {"json": other, "jsonl": zoo.talk()}, State.UNKNOWN)
     zoo.add("a record without an id", {"json": b"{}"}, State.UNKNOWN)
@@ -385,9 +404,9 @@ def _elsewhere(zoo: _Zoo) -> None:
     one("in a project whose index has another version", OUTDATED)
     outdated = index(version=999)
     zoo.aside(
-        "an index that its program takes for none",
+        "an index of another version, which is left to its program",
         {("data", f"{OUTDATED}/sessions-index.json"): outdated},
-        "recover",
+        None,
     )
     shared = one("in a project without an index, under an id that is used twice", UNLISTED, shared=True)
     one("of the global store, under the same id", GLOBAL, id_=shared, shared=True)
@@ -404,14 +423,16 @@ def _aside(zoo: _Zoo) -> None:
             (data, f"{PROJECT}/.{first}.json.tmp"): b'{\n  "id": ',
             (data, f"{PROJECT}/.{first}.jsonl.tmp"): b'{"role":"us',
             (data, f"{PROJECT}/.sessions-index-tmp.json"): b'{\n  "version',
-            (data, f"{PROJECT}/{gone}.debug"): payload(zoo.began),
             (data, f"{PROJECT}/memory/MEMORY.md.tmp"): b"# Mem",
             (data, f"file-history/{first}/.3b241101-e2bb-4255-8caf-4136c566a962.tmp"): b"bef",
             (data, f"file-history/{first}/.manifest.3b241101-e2bb-4255-8caf-4136c566a962.tmp"): b"{",
-            (data, f"file-history/{gone}/00d1f6a2b3c4e5f6@v1"): b"before\n",
             (data, "plans/.plans-idx-tmp"): b"{",
         },
         "remove-litter",
+    )
+    copies = {(data, f"file-history/{gone}/00d1f6a2b3c4e5f6@v1"): b"before\n"}
+    zoo.aside(
+        "copies that a session left, older than its program keeps them", copies, "remove-litter", days=40
     )
     zoo.aside(
         "locks whose owners are gone",

@@ -97,9 +97,8 @@ def _indexed(
         action = _decode(planned.line_at(offset))
         if desk.stop() and action.index not in touched:
             continue
-        outcomes.append(hands.carry_out(n, action))
-        if outcomes[-1].result is Result.DONE and action.index is not None:
-            touched.drop(action.index)
+        named = touched.pop(action.index) if action.index is not None else frozenset()
+        outcomes.append(hands.carry_out(n, action, named))
     first = sum(planned.planned.values())
     for problem in keep_true(desk.roots, desk.place, touched, desk.run, first, desk.indexed):
         desk.problem(problem)

@@ -56,10 +56,13 @@ class Hands:
             self._roots.close()
             self._roots = None
 
-    def carry_out(self, n: int, action: Action) -> Outcome:
-        """Do the action at place ``n``, whatever comes of it."""
+    def carry_out(self, n: int, action: Action, touched: frozenset[str] = frozenset()) -> Outcome:
+        """Do the action at place ``n``, whatever comes of it.
+
+        ``touched`` are sessions to which this run did something, for a file that lists them.
+        """
         try:
-            return self._act(n, action)
+            return self._reindex(n, action, touched) if action.index is not None else self._act(n, action)
         except Skip as skip:
             return outcome_of(n, action, Result.SKIPPED, str(skip))
         except Unmendable as reason:
@@ -84,7 +87,7 @@ class Hands:
             case Verb.UNLOCK:
                 return self._unlock(n, action)
             case Verb.RECOVER:
-                return self._reindex(n, action) if action.index is not None else self._recover(n, action)
+                return self._recover(n, action)
             case Verb.EXPIRE_TRASH:
                 for member in action.members:
                     change.expire(self.roots, member.path, member.fingerprint)
@@ -150,10 +153,10 @@ class Hands:
         told.insert(0, mend.account())
         return outcome_of(n, action, Result.DONE, "; ".join(told), left=left, made=tuple(made))
 
-    def _reindex(self, n: int, action: Action) -> Outcome:
+    def _reindex(self, n: int, action: Action, touched: frozenset[str]) -> Outcome:
         """Make a file that lists sessions tell what is there, all of it."""
         root, path = action.index or ("", "")
-        done = reindex(self.roots, self._layout, root, path, None, self._run, n)
+        done = reindex(self.roots, self._layout, root, path, touched, self._run, n, whole=True)
         if done is None:
             return outcome_of(n, action, Result.DONE, "it tells the truth already")
         if done.made:

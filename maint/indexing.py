@@ -55,9 +55,9 @@ class Touched:
             for each in actions:
                 self._take(each.path, Result.LOST, back=False)
 
-    def drop(self, index: tuple[str, str]) -> None:
-        """Forget the sessions of an index that tells of all of them now."""
-        self._sessions.pop(index, None)
+    def pop(self, index: tuple[str, str]) -> frozenset[str]:
+        """The sessions of an index, which somebody else makes tell of them."""
+        return frozenset(self._sessions.pop(index, ()))
 
     def __contains__(self, index: object) -> bool:
         return index in self._sessions
@@ -98,16 +98,25 @@ class Indexed:
 
 
 def reindex(
-    roots: RootFds, layout: Layout, root: str, path: str, sessions: frozenset[str] | None, run: str, n: int
+    roots: RootFds,
+    layout: Layout,
+    root: str,
+    path: str,
+    named: frozenset[str],
+    run: str,
+    n: int,
+    *,
+    whole: bool = False,
 ) -> Indexed | None:
-    """Make an index tell the truth about these sessions, or about all (``None``); ``None`` if it does already.
+    """Make an index tell the truth about these sessions; ``None`` if it does already.
 
+    With ``whole`` it also gets what else is missing from it, and loses what leads nowhere.
     ``n`` tells its temporary file from those of other actions of the run.
     Raises Skip, `Unmendable` and OSError; then it is as it was.
     """
     for last in (False,) * (_TRIES - 1) + (True,):
         try:
-            return _reindex(roots, layout, root, path, sessions, run, n)
+            return _reindex(roots, layout, root, path, named, run, n, whole=whole)
         except Skip:
             if last:
                 raise
@@ -115,7 +124,15 @@ def reindex(
 
 
 def _reindex(
-    roots: RootFds, layout: Layout, root: str, path: str, sessions: frozenset[str] | None, run: str, n: int
+    roots: RootFds,
+    layout: Layout,
+    root: str,
+    path: str,
+    named: frozenset[str],
+    run: str,
+    n: int,
+    *,
+    whole: bool,
 ) -> Indexed | None:
     with ExitStack() as stack:
         try:
@@ -129,12 +146,30 @@ def _reindex(
             stack.callback(os.close, index)
             member = Member(root, path, opening.fingerprint(os.fstat(index)))
         older = stack.enter_context(_older(roots, root, path))
-        content = layout.reindex(folder, index, sessions, older)
+        content = layout.reindex(folder, index, None, older) if whole else None
+        if named:
+            # What was made true as a whole may still say of a session what it was before this run.
+            with _as_file(content) as so_far:
+                content = layout.reindex(folder, index if so_far is None else so_far, named, older) or content
     if content is None:
         return None
     if member is None:
         return Indexed(change.make_new(roots, root, path, content, run, n), made=True)
     return Indexed(change.rewrite(roots, member, run, n, lambda _: iter((content,))).fingerprint, made=False)
+
+
+@contextmanager
+def _as_file(content: bytes | None) -> Iterator[int | None]:
+    """A descriptor from which these bytes can be read; ``None`` for nothing."""
+    if content is None:
+        yield None
+        return
+    import tempfile  # noqa: PLC0415  what it takes is imported when there is such a thing
+
+    with tempfile.TemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        yield file.fileno()
 
 
 @contextmanager
@@ -174,7 +209,10 @@ def keep_true(
     for n, ((root, path), sessions) in enumerate(touched.indexes(), first):
         try:
             done = reindex(roots, layout, root, path, sessions, run, n)
-        except (Skip, Unmendable, OSError) as error:
+        except Unmendable as reason:
+            text = f"does not tell what run {run} did, because {reason}"
+            yield Problem(place.name, names.printable(path), text)
+        except (Skip, OSError) as error:
             why = (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
             text = f"does not tell what run {run} did ({why}): `recover` sees to it"
             yield Problem(place.name, names.printable(path), text)

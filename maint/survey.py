@@ -31,7 +31,11 @@ CHUNK = 1000
 SMALL = 2000
 """Up to so many sessions starting workers costs more than it saves."""
 
-_CORRUPT, _UNKNOWN = State.CORRUPT, State.UNKNOWN  # looked up once, because that is slow
+_CORRUPT, _UNKNOWN, _CRASHED = (
+    State.CORRUPT,
+    State.UNKNOWN,
+    State.CRASHED,
+)  # looked up once, because that is slow
 
 _encode = msgspec.json.Encoder().encode
 
@@ -134,6 +138,9 @@ class Reader:
                 found.taken.append(name)
             if state is _CORRUPT or state is _UNKNOWN:
                 text = f"{state}: {session.evidence}; left alone"
+                found.problems.append(Problem(session.store, printable(session.path), text))
+            elif state is _CRASHED and not session.mendable and not session.has_footer:
+                text = f"crashed, and cannot be mended: {session.evidence}"
                 found.problems.append(Problem(session.store, printable(session.path), text))
             if protection(session) is not None:
                 found.tally.future += judge.is_from_future(session)

@@ -17,11 +17,14 @@ from store import opening
 from store.facts import Fingerprint, Member, Place, Problem, Session, State
 from store.layouts.opendev_snapshots.snapshot import LIMIT, Damaged, Snapshot, TooDeep, decode
 from store.names import printable
+from store.refusals import refused, unreadable
 
 ROOT = "snapshots"
 _SUFFIX_LENGTH = len("_session_snapshot.json")
 ENTRY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}_session_snapshot\.json", re.ASCII)
 """Names that may be a snapshot: opendev's ids are hexadecimal digits and hyphens, those of models plain words."""
+
+_EXPECTED = "a snapshot of opendev"
 
 _LIVE, _COMPLETE, _CRASHED = State.LIVE, State.COMPLETE, State.CRASHED
 _CORRUPT, _UNKNOWN = State.CORRUPT, State.UNKNOWN
@@ -60,7 +63,7 @@ def read_snapshots(place: Place, recency: Recency, entries: list[str]) -> Iterat
             except FileNotFoundError:
                 continue  # removed since it was listed, by its owner
             except OSError as error:
-                yield _unreadable(place, folder, entry, error)
+                yield unreadable(place, folder, entry, _EXPECTED, error)
                 continue
             try:
                 found = os.fstat(fd)
@@ -71,12 +74,12 @@ def read_snapshots(place: Place, recency: Recency, entries: list[str]) -> Iterat
                     or found.st_dev != around.st_dev
                     or not stat.S_ISREG(found.st_mode)
                 ):
-                    yield _refused(place, entry, opening.refuse_reason(found, around))
+                    yield refused(place, entry, _EXPECTED, opening.refuse_reason(found, around))
                     continue
                 finding = _find(fd, found, id_of(entry), recency)
                 yield _session(place, entry, finding, found)
             except OSError as error:
-                yield _unreadable(place, folder, entry, error)
+                yield unreadable(place, folder, entry, _EXPECTED, error)
             finally:
                 os.close(fd)
     finally:
@@ -165,20 +168,3 @@ def _session(place: Place, entry: str, finding: Finding, found: os.stat_result) 
         mendable=False,
         ages_strictly=True,
     )
-
-
-def _refused(place: Place, entry: str, what: str | None) -> Problem:
-    return Problem(place.name, printable(entry), f"expected a snapshot of opendev, but it {what}; left alone")
-
-
-def _unreadable(place: Place, folder: int, entry: str, error: OSError) -> Problem:
-    """Why an entry could not be opened, told by what it is rather than by its error."""
-    try:
-        found = os.stat(entry, dir_fd=folder, follow_symlinks=False)
-        what = opening.refuse_reason(found, os.fstat(folder))
-    except OSError:
-        what = None
-    if what is not None:
-        return _refused(place, entry, what)
-    text = f"cannot be read ({error.strerror}); left alone"
-    return Problem(place.name, printable(entry), text, grave=True)

@@ -29,12 +29,15 @@ from store.layouts.rec.records import (
 )
 from store.leases import Lease
 from store.names import printable
+from store.refusals import refused, unreadable
 
 SUFFIX = ".ndjson"
 SUFFIX_LENGTH = len(SUFFIX)
 ENTRY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\.ndjson", re.ASCII)
 """Names that may be a session: rec writes UUIDs, people and imports write other plain words."""
 
+
+_EXPECTED = "a session file of rec"
 
 # An enum's member costs eight times as much to look up on its class, and every session meets several.
 _LIVE, _COMPLETE, _RECOVERED = State.LIVE, State.COMPLETE, State.RECOVERED
@@ -68,7 +71,7 @@ def read_sessions(place: Place, recorder: Recorder, entries: list[str]) -> Itera
             except FileNotFoundError:
                 continue  # deleted since it was listed: rec's own delete, nothing to say
             except OSError as error:
-                yield _unreadable(place, folder, entry, error)
+                yield unreadable(place, folder, entry, _EXPECTED, error)
                 continue
             try:
                 found = os.fstat(fd)
@@ -79,7 +82,7 @@ def read_sessions(place: Place, recorder: Recorder, entries: list[str]) -> Itera
                     or found.st_dev != device
                     or not stat.S_ISREG(found.st_mode)
                 ):
-                    yield _refused(place, entry, opening.refuse_reason(found, around))
+                    yield refused(place, entry, _EXPECTED, opening.refuse_reason(found, around))
                     continue
                 ends = read_ends(edges.read_edges(fd, found.st_size))
                 last_changed = found.st_mtime
@@ -87,7 +90,7 @@ def read_sessions(place: Place, recorder: Recorder, entries: list[str]) -> Itera
                     last_changed = _judge(recorder, entry, fd, ends, last_changed)
                 yield _session(place, entry, ends, found, last_changed)
             except OSError as error:
-                yield _unreadable(place, folder, entry, error)
+                yield unreadable(place, folder, entry, _EXPECTED, error)
             finally:
                 os.close(fd)
     finally:
@@ -255,20 +258,3 @@ def _count(whole: bytes, end: int, header: Header, *, has_footer: bool, tail: bo
         return len(lines), between <= 0
     only = decode(lines[1])
     return len(lines), isinstance(only, Command) and is_leaked_stop(only, header.started_at)
-
-
-def _refused(place: Place, entry: str, what: str | None) -> Problem:
-    return Problem(place.name, printable(entry), f"expected a session file of rec, but it {what}; left alone")
-
-
-def _unreadable(place: Place, folder: int, entry: str, error: OSError) -> Problem:
-    """Why an entry could not be opened, told by what it is rather than by its error."""
-    try:
-        found = os.stat(entry, dir_fd=folder, follow_symlinks=False)
-        what = opening.refuse_reason(found, os.fstat(folder))
-    except OSError:
-        what = None
-    if what is not None:
-        return _refused(place, entry, what)
-    text = f"cannot be read ({error.strerror}); left alone"
-    return Problem(place.name, printable(entry), text, grave=True)

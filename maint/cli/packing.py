@@ -49,6 +49,13 @@ class Age(click.ParamType[Duration]):
     show_default=True,
     help="What becomes of the files in the store.",
 )
+@click.option(
+    "--part",
+    type=click.Choice(["whole", "payload"]),
+    default="whole",
+    show_default=True,
+    help="All of a session, or only its logs, so that it stays.",
+)
 @click.option("--dry-run", is_flag=True, help="The plan only.")
 @options("policy", "store", "jobs", "wait", "json")
 def archive_(
@@ -57,6 +64,7 @@ def archive_(
     level: int,
     into: str | None,
     originals: Literal["remove", "trash", "keep"],
+    part: Literal["whole", "payload"],
     dry_run: bool,
     policy: str | None,
     stores: tuple[str, ...],
@@ -71,12 +79,15 @@ def archive_(
     """
     if path is not None and stores:
         fail(2, "name the store by its PATH or by --store, not by both")
+    if part == "payload" and originals == "keep":
+        fail(2, "a payload is archived to be rid of it: leave out --originals keep")
     rules = policy_in_force(policy)
     wanted = archiving.Options(
         pass_name="archive",
         older_than=older_than,
         level=level,
         originals=originals,
+        part=part,
         into=os.path.abspath(os.path.expanduser(into)) if into is not None else None,
     )
     rules = replace(rules, passes=(wanted,))

@@ -8,9 +8,10 @@ from maint.actions import Packing, Verb
 from maint.contract import Pass, Setting
 from maint.verdicts import Act, No, Verdict, Wait
 from policies import Duration, Folder, Level, Misread, PassOptions, option
-from store.facts import Member, Session
+from store.facts import Member, Session, State
 
 _NOT_ONE_FILE = No("form: file is for sessions of one file in the folder of their store; this is none")
+_CRASHED = No("it crashed: what is left of it stays together until it was recovered")
 _NO_PAYLOAD = No("it has no payload apart from its record")
 _UNCHANGED = No("its copy in the archive is as it is now")
 
@@ -67,13 +68,20 @@ class Archive(Pass):
         def judge(session: Session) -> Verdict:
             if not session.ended_before(threshold):
                 return Wait(young, options.older_than.after(session.ended, setting.zone))
-            if payload and not session.payload:
-                return _NO_PAYLOAD
+            if payload and (refusal := _not_apart(session)):
+                return refusal
             if as_file and not _is_one_file(session.payload if payload else session.members):
                 return _NOT_ONE_FILE
             return _UNCHANGED if keeps and session.archived else act
 
         return judge
+
+
+def _not_apart(session: Session) -> No | None:
+    """Why the payload of a session is not to be archived by itself."""
+    if session.state is State.CRASHED:
+        return _CRASHED
+    return None if any(member.fingerprint.size for member in session.payload) else _NO_PAYLOAD
 
 
 def _is_one_file(members: tuple[Member, ...]) -> bool:

@@ -331,6 +331,8 @@ def test_payload_is_archived_where_there_is_one() -> None:
     assert isinstance(found, Act)
     assert found.packing == Packing(part="payload")
     assert verdict(apart, session()) == No("it has no payload apart from its record")
+    left = crashed(payload=(member("a.debug"),))
+    assert verdict(apart, left) == No("it crashed: what is left of it stays together until it was recovered")
 
 
 def test_session_of_exactly_an_age_is_older_only_where_its_program_says_so() -> None:

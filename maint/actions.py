@@ -37,8 +37,8 @@ REMOVES_SESSIONS = frozenset({Verb.DELETE_EMPTY, Verb.PRUNE})
 """Verbs that count against ``limits.max_removed``."""
 
 
-PAYLOAD = ".payload"
-"""What stands behind the id of a session in the archive where only its payload is meant."""
+PAYLOAD = "+payload"
+"""What stands behind the id of a session in the archive where only its payload is meant: no id has a plus in it."""
 
 
 class Result(StrEnum):

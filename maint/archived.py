@@ -1,12 +1,13 @@
 """Sessions in packs: found by id, prefix or name, read without unpacking the rest, and brought back by actions."""
 
+import functools
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from fnmatch import fnmatchcase
 from heapq import merge
 
 from maint import singles
-from maint.actions import Action, Verb
+from maint.actions import PAYLOAD, Action, Verb
 from maint.finding import Ambiguous, candidates
 from maint.reaching import open_roots
 from store import archives, edges, manifest, unpacking
@@ -39,10 +40,19 @@ def find(name: str, stores: list[Place]) -> Found | None:
         known = newest.get(each.entry.id)
         if known is None or _later(known[1], each):
             newest[each.entry.id] = place, each
+    for id_ in [each for each in newest if each.endswith(PAYLOAD) and each.removesuffix(PAYLOAD) in newest]:
+        del newest[id_]  # it is of that session, and comes back with it
     if len(newest) > 1:
         told = [f"{id_}  {printable(each.entry.account.name or '')}" for id_, (_, each) in newest.items()]
         raise Ambiguous(candidates(name, sorted(told)))
     return next(iter(newest.values()), None)
+
+
+def newest(session: str, place: Place) -> Archived | None:
+    """The newest copy of the session of exactly this id, as far as the catalogue of its store knows it."""
+    with open_roots(place) as roots, Catalogue.open(place, roots) as catalogue:
+        found = [each for each in catalogue.copies(session) if each.dead is None]
+    return functools.reduce(lambda one, other: other if _later(one, other) else one, found) if found else None
 
 
 def _find(name: str, stores: list[Place], *, fresh: bool) -> list[Found]:

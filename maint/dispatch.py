@@ -1,8 +1,8 @@
 """Handing out the actions of one store, in the order that keeps what leads to a session until it is seen to.
 
 First what is done to sessions one by one; then what is about packs, which is done many at a time: bringing sessions
-back from them, making them, marking what has expired in them, rewriting them; then the files that list sessions,
-which must tell what was done; and last what takes away what leads to a session.
+back from them, making them, marking what has expired in them, rewriting them; then sessions that wait for the ones
+that began them; then the files that list sessions, which must tell what was done; and last what takes away what leads to a session.
 """
 
 from collections.abc import Callable, Iterator
@@ -33,8 +33,9 @@ class Phase(IntEnum):
     ARCHIVE = 2
     MARK = 3
     COMPACT = 4
-    INDEX = 5
-    LAST = 6
+    CHILDREN = 5
+    INDEX = 6
+    LAST = 7
 
 
 class _Kind(msgspec.Struct, gc=False):
@@ -45,6 +46,7 @@ class _Kind(msgspec.Struct, gc=False):
     mark: str | None = None
     members: tuple[msgspec.Raw, ...] = ()
     index: tuple[str, str] | None = None
+    after: str | None = None
 
 
 _Numbered = tuple[int, bytes]
@@ -76,7 +78,14 @@ def outcomes_of(desk: Desk, planned: PlannedStore) -> Iterator[list[Outcome]]:
                     undone.update(each.session for each in outcomes if each.result is not Result.DONE)
                     touched.take(outcomes)
                     yield outcomes
-        yield _indexed(desk, planned, hands, waiting[Phase.INDEX], touched)
+        for some in _some(waiting[Phase.CHILDREN]):
+            if desk.stop():
+                break
+            outcomes = [_after(hands, n, _decode(planned.line_at(offset)), undone) for n, offset in some]
+            undone.update(each.session for each in outcomes if each.result is not Result.DONE)
+            touched.take(outcomes)
+            yield outcomes
+        yield from _indexed(desk, planned, hands, waiting[Phase.INDEX], touched)
         for some in _some(waiting[Phase.LAST]):
             if desk.stop():
                 return
@@ -87,22 +96,21 @@ def outcomes_of(desk: Desk, planned: PlannedStore) -> Iterator[list[Outcome]]:
 
 def _indexed(
     desk: Desk, planned: PlannedStore, hands: Hands, wanted: list[tuple[int, int]], touched: Touched
-) -> list[Outcome]:
+) -> Iterator[list[Outcome]]:
     """The outcomes of actions on files that list sessions; those that list what was touched are made true, too.
 
     That is part of what was begun, so that nobody's stop prevents it.
+    Each is told before the next one is begun, so that whoever settles a killed run knows which was being written.
     """
-    outcomes: list[Outcome] = []
     for n, offset in wanted:
         action = _decode(planned.line_at(offset))
         if desk.stop() and action.index not in touched:
             continue
         named = touched.pop(action.index) if action.index is not None else frozenset()
-        outcomes.append(hands.carry_out(n, action, named))
+        yield [hands.carry_out(n, action, named)]
     first = sum(planned.planned.values())
     for problem in keep_true(desk.roots, desk.place, touched, desk.run, first, desk.indexed):
         desk.problem(problem)
-    return outcomes
 
 
 def _of_packs(
@@ -144,7 +152,7 @@ def phase_of(kind: _Kind) -> Phase:
         case Verb.UNLOCK | Verb.EXPIRE_TRASH:
             return Phase.LAST
         case _:
-            return Phase.SINGLY
+            return Phase.SINGLY if kind.after is None else Phase.CHILDREN
 
 
 def _jobs(desk: Desk, planned: PlannedStore) -> int:

@@ -48,8 +48,7 @@ def explain(
         ground = ground_of(place, roots, policy, now)
         if each is None:
             session = _with_copy(session, copies_of(ground.shelf, policy))
-            if session.empty and session.id in payloads_of(ground.shelf):
-                session = msgspec.structs.replace(session, empty=False)
+            session = payloads_of(ground.shelf).told(session)
     of: Literal["live", "archived"] = "live" if each is None else "archived"
     judge = Judge(policy, known_passes(), place.name, now, ground.spared, of=of)
     key = survey.key_of(session) if each is None else packed.key_of(session, each)

@@ -20,12 +20,11 @@ from maint.finding import NotFound, find_trashed
 from maint.reaching import open_roots
 from maint.run import Listener, Run
 from maint.workers import default_jobs
-from store import copying, looking
+from store import copying
 from store.archived import Archived
 from store.facts import Place
 from store.layout import known_layouts
 from store.names import printable
-from store.roots import RootFds
 from store.trash import Trashed
 
 if TYPE_CHECKING:
@@ -147,8 +146,7 @@ def restore(
             )
         else:
             actions += (
-                undoing.restoring(place, each, id_, "brought back by hand")
-                for each in _all_or_refused(place, found)
+                undoing.restoring(place, each, id_, "brought back by hand") for each in _fit(place, found)
             )
     return carry_out_actions(
         "restore",
@@ -213,27 +211,15 @@ def _chosen(sessions: list[str], stores: list[Place]) -> list[_Waiting]:
 def _payload(place: Place, session: str) -> Iterator[_Waiting]:
     """The payload of a session, if it is in a pack."""
     if known_layouts()[place.kind].has_payload:
-        found = archived.find(session + PAYLOAD, [place])
-        if found is not None and found[1].entry.id == session + PAYLOAD:
-            yield place, session + PAYLOAD, found[1]
+        found = archived.newest(session + PAYLOAD, place)
+        if found is not None:
+            yield place, session + PAYLOAD, found
 
 
-def _all_or_refused(place: Place, kept: list[Trashed]) -> list[Trashed]:
-    """A session's files, or those alone whose places something has: to ask for them tells why, and brings back none.
-
-    Files of two sessions would else be mixed. An empty folder that is there again is none to be brought back.
-    """
+def _fit(place: Place, kept: list[Trashed]) -> list[Trashed]:
+    """Those of a session's files that are to be asked for."""
     with open_roots(place) as roots:
-        taken = [each for each in kept if _is_taken(roots, each)]
-    refused = [each for each in taken if each.kind != "folder"]
-    return refused or [each for each in kept if each not in taken]
-
-
-def _is_taken(roots: RootFds, kept: Trashed) -> bool:
-    try:
-        return looking.stat_below(roots[kept.root], kept.path) is not None
-    except (OSError, KeyError):  # whoever tries is told what is in the way
-        return True
+        return undoing.all_or_refused(roots, kept)
 
 
 def _waiting(session: str, stores: list[Place]) -> _Waiting:

@@ -4,29 +4,17 @@ A program looks for the children of a session where it left them, so that none o
 becomes of a session is known only when all passes have been asked about all, so this is settled behind them.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
-import msgspec
-
-from maint.actions import REMOVES_SESSIONS, Action, Verb
-
-
-class _Outline(msgspec.Struct, frozen=True, gc=False):
-    """What is needed of an action to know whose it is."""
-
-    session: str
-
-
-_decode: Callable[[bytes], _Outline] = msgspec.json.Decoder(_Outline).decode
+from maint.actions import REMOVES_SESSIONS, Action
 
 
 class Child(NamedTuple):
-    """An action that would take a session away from the one that began it."""
+    """An action that would take a session away from the one that began it: its place among the drafts of its store."""
 
-    line: bytes
-    verb: Verb
-    bytes: int
+    place: int
+    session: str
     parent: str
 
 
@@ -37,17 +25,19 @@ def takes_away(action: Action) -> bool:
     return action.verb in REMOVES_SESSIONS
 
 
-def with_their_parents(children: Iterable[Child], going: set[str]) -> Iterator[Child]:
-    """Those children whose parents go in the same plan, ``going`` being the sessions that do; children of these, too."""
-    waiting = list(children)
-    while waiting:
-        left = []
-        for child in waiting:
-            if child.parent in going:
-                going.add(_decode(child.line).session)
-                yield child
-            else:
-                left.append(child)
-        if len(left) == len(waiting):
-            return
-        waiting = left
+def with_their_parents(children: Iterable[Child], going: set[str]) -> list[int]:
+    """The places of those children whose parents go in the same plan, ``going`` being the sessions that do.
+
+    Children of these are among them; a parent comes before its children.
+    """
+    waiting: dict[str, list[Child]] = {}
+    for child in children:
+        waiting.setdefault(child.parent, []).append(child)
+    found: list[int] = []
+    left = [parent for parent in waiting if parent in going]
+    while left:
+        for child in waiting.pop(left.pop(), ()):
+            found.append(child.place)
+            if child.session in waiting:
+                left.append(child.session)
+    return found

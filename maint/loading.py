@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from maint.actions import Action, Outcome, Result, outcome_of
+from maint.actions import PAYLOAD, Action, Outcome, Result, outcome_of
 from maint.reaching import describe, open_roots
 from store import change, frames, manifest, packing, packs, single, tarring
 from store.archived import Archived
@@ -206,7 +206,8 @@ class Loader:
     def _index(self, job: Index) -> Older:
         """Bring the catalogue up to date; what a new pack supersedes."""
         with Catalogue.open(self._place, self.roots) as catalogue:
-            return Older(catalogue.superseded_by(job.label, job.pack))
+            older = catalogue.superseded_by(job.label, job.pack)
+            return Older([each for each in older if _is_all_in(catalogue, job, each)])
 
     def _leave_all(self, jobs: list[Leave]) -> Left:
         self._await_closers()
@@ -248,6 +249,27 @@ class Loader:
         return outcome_of(job.n, action, Result.DONE, pack=job.pack, freed=freed, trashed=trashed)
 
 
+def _is_all_in(catalogue: Catalogue, job: Index, older: Archived) -> bool:
+    """Whether a new pack has, of a session of many files, all that an older copy has of it.
+
+    Its program may have begun some of them anew since the old ones were archived, or removed them. A payload is always
+    begun anew, because it was archived to be rid of it, so that only an equal one makes the older one superfluous.
+    """
+    old = older.entry
+    is_payload = old.id.endswith(PAYLOAD)
+    if len(old.members) == 1 and not is_payload:
+        return True
+    new = [
+        each.entry for each in catalogue.copies(old.id) if (each.label, each.pack) == (job.label, job.pack)
+    ]
+    there = {(member.root, member.path): member for entry in new for member in entry.members}
+    for member in old.members:
+        now = there.get((member.root, member.path))
+        if now is None or (now.sha256 != member.sha256 and (is_payload or now.size < member.size)):
+            return False
+    return True
+
+
 def _close_all(fds: list[int]) -> None:
     for fd in fds:
         os.close(fd)
@@ -256,5 +278,8 @@ def _close_all(fds: list[int]) -> None:
 def wanted(roots: RootFds, n: int, action: Action, owned: Owned) -> Wanted:
     """The session of an action as `store.packing` takes it."""
     assert action.account is not None
-    folders = folders_of(roots, action.members, owned)
+    known = [
+        member for member in action.members if member.root in roots.labels
+    ]  # what is not is told when it is read
+    folders = folders_of(roots, known, owned)
     return Wanted(n, action.session, action.members, action.account, action.pass_, folders)

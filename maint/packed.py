@@ -34,6 +34,21 @@ DEAD_SHARE = 0.1
 _encode = msgspec.json.Encoder().encode
 
 
+class Payloads(msgspec.Struct, frozen=True):
+    """The sessions whose payload is in a pack; ``away`` says that there are packs in which it might be, unseen."""
+
+    ids: frozenset[str] = frozenset()
+    away: bool = False
+
+    def told(self, session: Session) -> Session:
+        """A session with the truth about its being empty, as far as it can be known."""
+        if not session.empty:
+            return session
+        if _plain(session.id) in self.ids:
+            return msgspec.structs.replace(session, empty=False)
+        return msgspec.structs.replace(session, empty=None) if self.away else session
+
+
 class Shelf(msgspec.Struct, frozen=True):
     """The packs of a store, for whoever plans: its roots, and the way to its catalogue."""
 
@@ -64,12 +79,29 @@ def copies_of(shelf: Shelf, policy: Policy) -> dict[str, tuple[int, float]]:
     return found | singles.copies(shelf.place, shelf.roots) if "file" in forms else found
 
 
-def payloads_of(shelf: Shelf) -> frozenset[str]:
+def payloads_of(shelf: Shelf) -> Payloads:
     """The sessions whose payload is in a pack: whatever they look like now, they were not empty."""
-    if not known_layouts()[shelf.place.kind].has_payload or not shelf.has_packs:
-        return frozenset()
+    if not known_layouts()[shelf.place.kind].has_payload:
+        return Payloads()
+    away = bool(archives.unreachable(shelf.place, shelf.roots))
+    if not shelf.has_packs:
+        return Payloads(away=away)
     with shelf.open() as catalogue:
-        return frozenset(id_.removesuffix(PAYLOAD) for id_ in catalogue.ids_ending(PAYLOAD))
+        ids = frozenset(_plain(id_.removesuffix(PAYLOAD)) for id_ in catalogue.ids_ending(PAYLOAD))
+        return Payloads(ids, away=away or any(pack.problem is not None for pack in catalogue.packs()))
+
+
+def _plain(session: str) -> str:
+    """An id without what tells it from others: that depends on which others there are at the moment."""
+    return session.partition("@")[0]
+
+
+def is_packed(shelf: Shelf, session: str | None) -> bool:
+    """Whether a copy of a session is in a pack."""
+    if session is None or not shelf.has_packs:
+        return False
+    with shelf.open() as catalogue:
+        return any(each.dead is None for each in catalogue.copies(session))
 
 
 def look_at_packs(
@@ -109,9 +141,26 @@ def _look_into_packs(
         store.archived, store.archived_bytes = catalogue.count()
         if not judge.sessions:
             return
+        whole = _with_payloads(catalogue) if judge.compares else {}
         for each in catalogue.sessions():
             if names.run_time(each.run) <= judge.idle_before:
-                _judge(shelf, store, judge, comparisons, spool, each)
+                with_ = whole.get(each.entry.id.removesuffix(PAYLOAD)) if _is_payload(each) else None
+                _judge(shelf, store, judge, comparisons, spool, each, with_=with_)
+
+
+def _is_payload(each: Archived) -> bool:
+    return each.entry.id.endswith(PAYLOAD)
+
+
+def _with_payloads(catalogue: Catalogue) -> dict[str, str]:
+    """The newest pack of those sessions whose payload is in a pack, too: each of them is one session and not two."""
+    found: dict[str, str] = {}
+    for payload in catalogue.ids_ending(PAYLOAD):
+        session = payload.removesuffix(PAYLOAD)
+        packs = [each.pack for each in catalogue.copies(session) if each.dead is None]
+        if packs:
+            found[session] = packs[-1]
+    return found
 
 
 def _judge(
@@ -122,12 +171,19 @@ def _judge(
     spool: IO[bytes],
     each: Archived,
     file: Member | None = None,
+    *,
+    with_: str | None = None,
 ) -> None:
+    """Judge a session in a pack; a payload goes ``with_`` its session, if that is in the pack of this name, where it
+    is compared with others.
+    """
     session = each.session(shelf.place.name, shelf.place.kind)
     protected = judge.protection(session) is not None
     claim = None if protected else judge.claim(session)
     key = key_of(session, each)
-    if judge.compares and session.state is not State.UNKNOWN and session.id not in judge.spared:
+    if with_ is not None:
+        key = f"{session.store}/{session.id.removesuffix(PAYLOAD)}@{with_}"
+    elif judge.compares and session.state is not State.UNKNOWN and session.id not in judge.spared:
         for position, compare in judge.candidacies(session, claim, protected=protected):
             row = Candidate(key, session.ended, session.bytes, compare.old, session.name, session.tags)
             comparisons.setdefault(position, Comparison()).groups[compare.group].append(row)

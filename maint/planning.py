@@ -21,12 +21,12 @@ from maint.judge import (
 )
 from maint.kin import Child, takes_away, with_their_parents
 from maint.owner import as_owner
-from maint.packed import Shelf, copies_of, look_at_packs, payloads_of, plan_compaction
+from maint.packed import Shelf, copies_of, is_packed, look_at_packs, payloads_of, plan_compaction
 from maint.planned import Plan, PlannedStore
 from maint.run import Progress
 from maint.spool import Spool
-from maint.survey import Draft, Reader, StoreSurvey, read_drafts, survey
-from maint.verdicts import Act, Kept
+from maint.survey import Draft, Reader, StoreSurvey, read_draft, read_drafts, survey, write_draft
+from maint.verdicts import Act
 from policies import NameTemplate, Policy
 from store.facts import Member, Place, Problem
 from store.layout import Moment, known_layouts
@@ -91,7 +91,7 @@ def make_plan(
                 raise StoreUnreadable(place, error.strerror or str(error)) from error
             listings[place.name] = listing
             copies = copies_of(ground.shelf, policy)
-            reader = Reader(place, layout, listing, judge, copies, payloads_of(ground.shelf))
+            reader = Reader(place, layout, listing, judge, copies, payloads_of(ground.shelf).told)
             found = survey(place, listing, reader, spool, jobs=jobs, stop=stop, progress=progress)
         for position, group, row in found.rows:
             comparisons.setdefault(position, Comparison()).groups[group].append(row)
@@ -110,18 +110,21 @@ def make_plan(
     for ground, judge, store, found, spool in read:
         moved: dict[str, float] = {}
         children: list[Child] = []
+        waiting = Spool()
         going: set[str] = set()
         with spool:
             for draft in read_drafts(spool):
                 if draft.key is not None:
-                    if isinstance(verdicts[draft.position][draft.key], Kept):
+                    # What goes with a session that nobody compared, or that may not go, stays.
+                    if not isinstance(verdicts.get(draft.position, {}).get(draft.key), Act):
                         continue
                     store.expiring += policy.passes[draft.position].of_archived
                 line = draft.line
                 if draft.rename_at is not None:
                     line = _named(draft, draft.rename_at, policy, found.taken, moved)
                 if draft.parent is not None:
-                    children.append(Child(line, draft.verb, draft.bytes, draft.parent))
+                    children.append(Child(waiting.tell(), _decode(line).session, draft.parent))
+                    write_draft(waiting, msgspec.structs.replace(draft, line=line, rename_at=None))
                     continue
                 if (
                     found.parents
@@ -130,14 +133,18 @@ def make_plan(
                 ):
                     going.add(action.session)
                 store.add_line(line, draft.verb, draft.bytes)
-        for child in with_their_parents(children, going):
-            store.add_line(child.line, child.verb, child.bytes)
+        for offset in with_their_parents(children, going):
+            draft = read_draft(waiting.line_at(offset))
+            store.add_line(draft.line, draft.verb, draft.bytes)
+        waiting.close()
         listing = listings[store.place.name]
         for index in listing.indexes:
             told = judge.other(judge.indexes, index)
             if told is not None and isinstance(told[1], Act):
                 store.add(action_for_index(store.place, index, told[0].options.pass_name, told[1]))
         for leftover in listing.leftovers:
+            if leftover.leads_to_session and is_packed(ground.shelf, leftover.session):
+                continue  # it will lead there again
             told = judge.other(judge.leftovers, leftover)
             if told is not None and isinstance(told[1], Act):
                 store.add(action_for_other(store.place, leftover, told[0].options.pass_name, told[1], None))

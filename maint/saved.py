@@ -13,7 +13,7 @@ import msgspec
 
 from maint.actions import Action, Packing, Verb
 from maint.reaching import describe
-from store import names
+from store import names, targets
 from store.facts import Member, Place
 from store.layout import known_layouts
 from store.marks import Why
@@ -135,6 +135,11 @@ def _check_stores(path: str, head: PlanLine) -> None:
             )
         if not store.roots or any(not root.startswith("/") for root in store.roots.values()):
             raise PlanUnusable(f"{path}: store {name!r} has no roots, or relative ones; make the plan again")
+        for label, root in store.roots.items():
+            if targets.is_target(label) and label != targets.label_of(root):
+                raise PlanUnusable(
+                    f"{path}: store {name!r} calls {names.printable(root)} by another folder's label"
+                )
 
 
 def _check_action(path: str, number: int, action: Action, head: PlanLine) -> None:
@@ -205,20 +210,20 @@ def _misplaced(action: Action, store: StoreLine) -> str | None:
         parts = (action.pack, names.marks_name(action.pack))[: len(action.members)]
         if tuple(member.path for member in action.members) != parts:
             return "it is not about the pack that it names"
-    if action.index is not None:
-        root, path = action.index
-        if (
-            root not in store.roots
-            or not names.is_clean(path)
-            or not known_layouts()[store.kind].knows(root, path)
-        ):
-            return f"{names.printable(path)!r} lists no sessions"
+    if action.index is not None and not _may_list(store, *action.index):
+        return f"{names.printable(action.index[1])!r} lists no sessions"
     for member in action.members if action.guard is None else (*action.members, action.guard):
         if member.root not in store.roots or not names.is_clean(member.path):
             return f"{names.printable(member.path)!r} lies outside of the store"
         if not _is_for(action.verb, member, store.kind):
             return f"{names.printable(member.path)!r} is not for {action.verb}"
     return None
+
+
+def _may_list(store: StoreLine, root: str, path: str) -> bool:
+    """Whether a file may be one that lists sessions: what is one of a session's own is written over by nobody."""
+    layout = known_layouts()[store.kind]
+    return root in store.roots and names.is_clean(path) and layout.is_index(root, path)
 
 
 def _is_for(verb: Verb, member: Member, kind: str) -> bool:

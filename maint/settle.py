@@ -2,8 +2,8 @@
 
 A run that was killed has a journal without an end.
 What it had not begun stays undone, because its policy may have been what it was killed for; what it had begun is
-brought to an end: a session of which only some files were moved gets them back, a rewrite that had made its
-backup is finished.
+brought to an end: a session of which only some files were moved gets them back, one whose files are all gone loses
+its folders, too, one that came back in part comes back as a whole, a rewrite that had made its backup is finished.
 """
 
 from collections import Counter
@@ -14,7 +14,7 @@ import msgspec
 from maint import journal
 from maint.actions import TO_TRASH, Action, Outcome, Result, Verb, outcome_of
 from maint.execute import Hands
-from maint.indexing import Touched, keep_true
+from maint.indexing import Touched, keep_true, remove_unfinished
 from maint.journal import BeginLine, EndLine, IndexedLine, Journal
 from maint.settling_packs import (
     Sealed,
@@ -25,9 +25,9 @@ from maint.settling_packs import (
     settle_compacted,
     settle_packed,
 )
-from store import durable, looking, names, trash
+from store import durable, looking, names, removing, trash
 from store.change import Skip, carry_over, put_back
-from store.facts import Place, Problem
+from store.facts import Fingerprint, Place, Problem
 from store.layout import Unmendable, known_layouts
 from store.roots import RootFds
 from store.trash import Trashed
@@ -60,6 +60,8 @@ def _finish(roots: RootFds, place: Place, earlier: str, run: str, problems: list
     begun = False
     touched = Touched(place)
     indexed: list[IndexedLine] = []
+    indexes: set[tuple[str, str]] = set()
+    told: list[Fingerprint] = []
     intended = 0
     pending: dict[int, Action] = {}
     done: Counter[str] = Counter()
@@ -68,10 +70,15 @@ def _finish(roots: RootFds, place: Place, earlier: str, run: str, problems: list
             case Action():
                 pending[intended] = line
                 intended += 1
+                indexes.update(() if line.index is None else (line.index,))
             case Outcome():
                 pending.pop(line.n, None)
                 touched.take((line,))
                 done[line.verb] += line.result is Result.DONE
+                if line.left is not None:
+                    told.append(line.left)
+            case IndexedLine():
+                told.append(line.left)
             case BeginLine():
                 begun = True
             case _:
@@ -85,6 +92,8 @@ def _finish(roots: RootFds, place: Place, earlier: str, run: str, problems: list
                 outcome = _settle_one(roots, place, hands, sealed, n, action, earlier)
             except ValueError as error:  # whatever wrote this journal, it was not us
                 outcome = outcome_of(n, action, Result.FAILED, str(error))
+            except KeyError as root:
+                outcome = outcome_of(n, action, Result.FAILED, f"the root {root} of the store is not there")
             if outcome is not None:
                 outcomes.append(outcome)
                 done[outcome.verb] += outcome.result is Result.DONE
@@ -92,14 +101,16 @@ def _finish(roots: RootFds, place: Place, earlier: str, run: str, problems: list
         hands.close()
     if begun:
         touched.take_actions(pending.values())
+        indexes |= {index for index, _ in touched.indexes()}
+        remove_unfinished(roots, sorted(indexes), told, earlier)
         problems += keep_true(roots, place, touched, earlier, intended, indexed.append)
     if any(each.verb is Verb.RESTORE and each.result is Result.DONE for each in outcomes):
         for home in dict.fromkeys(roots.home(label) for label in roots.labels):
             durable.sync_file_system(roots[home], home)
     resumed = Journal.resume(roots, earlier)
     resumed.outcomes(outcomes)
-    for told in indexed:
-        resumed.indexed(told)
+    for each in indexed:
+        resumed.indexed(each)
     resumed.end(
         EndLine(
             done=dict(+done),
@@ -120,20 +131,22 @@ def _settle_one(
     roots: RootFds, place: Place, hands: Hands, sealed: Sealed, n: int, action: Action, run: str
 ) -> Outcome | None:
     """What became of an action whose outcome was never written down; ``None`` if it was not begun."""
+    owned = known_layouts()[place.kind].owns_folder
     if action.packing is not None and action.packing.form == "file":
         from maint.filing import settled  # noqa: PLC0415  what it takes is imported when there is such a thing
 
         return settled(roots, run, n, action)
     if action.verb is Verb.ARCHIVE:
-        return settle_archived(roots, sealed, n, action, run)
+        return settle_archived(roots, sealed, owned, n, action, run)
     if action.verb is Verb.COMPACT:
         return settle_compacted(roots, sealed, n, action, run)
     if action.pack is not None:
         remove_unplaced(roots, n, action, run)
-        return settle_packed(roots, n, action, run)
+        return settle_packed(roots, owned, n, action, run)
     if action.verb in TO_TRASH:
         moved = [member for member in action.members if in_trash(roots, run, member)]
         if len(moved) == len(action.members):
+            removing.remove_folders(roots, action.members, run, owned, keep=True)
             return outcome_of(n, action, Result.DONE, "found done after its run was killed")
         for member in moved:
             try:

@@ -2,6 +2,8 @@
 
 What is guarded: a session whose original is gone lies in a sealed pack that was opened to see it, or it gets its
 original back.
+Of one that has several files all are in one place in the end: part of it in the trash would be brought back before
+the whole that is in the pack, and part of it in the store would be packed as if that were all.
 """
 
 import os
@@ -9,10 +11,11 @@ from contextlib import suppress
 
 import msgspec
 
-from maint.actions import Action, Outcome, Result, outcome_of
-from maint.marking import as_marked_now, mark_brought_back
-from store import archives, looking, marks, names, opening, packs
+from maint.actions import Action, Outcome, Packing, Result, outcome_of
+from maint.marking import as_marked_now, home_of, mark_brought_back
+from store import archives, durable, looking, marks, names, opening, packs, removing, unpacking
 from store.change import Skip, move_to_trash, put_back
+from store.emptied import Owned
 from store.facts import Member
 from store.frames import Damaged
 from store.manifest import Entry
@@ -61,8 +64,14 @@ def remove_unsealed(roots: RootFds, run: str) -> None:
                     os.unlink(name, dir_fd=roots[label])
 
 
-def settle_archived(roots: RootFds, sealed: Sealed, n: int, action: Action, run: str) -> Outcome | None:
-    """A session that was to be archived: gone into a pack, moved aside, or still in its place."""
+def settle_archived(
+    roots: RootFds, sealed: Sealed, owned: Owned, n: int, action: Action, run: str
+) -> Outcome | None:
+    """A session that was to be archived: gone into a pack, moved aside, or still in its place.
+
+    What was moved aside as a whole waits in the trash like everything else, which costs nothing but patience.
+    """
+    packing = action.packing or Packing()
     held = sealed.holds(action.session)
     moved = [member for member in action.members if in_trash(roots, run, member)]
     if held is not None and _is_of(held[1], action):
@@ -72,7 +81,11 @@ def settle_archived(roots: RootFds, sealed: Sealed, n: int, action: Action, run:
             if member not in moved
         )
         if gone:
-            # What was moved aside waits in the trash like everything else, which costs nothing but patience.
+            if packing.originals == "remove" and len(moved) < len(action.members):
+                removing.end_moved(roots, action.members, run)
+            if packing.part == "whole":
+                keep = packing.originals == "trash"
+                removing.remove_folders(roots, action.members, run, owned, keep=keep)
             return outcome_of(n, action, Result.DONE, "found done after its run was killed", pack=held[0])
     for member in moved:
         try:
@@ -118,16 +131,30 @@ def remove_unplaced(roots: RootFds, n: int, action: Action, run: str) -> None:
                 os.unlink(name, dir_fd=folder)
 
 
-def settle_packed(roots: RootFds, n: int, action: Action, run: str) -> Outcome | None:
-    """What was to be marked in a pack, or to come back from one."""
+def settle_packed(roots: RootFds, owned: Owned, n: int, action: Action, run: str) -> Outcome | None:
+    """What was to be marked in a pack, or to come back from one: of what came back in part the rest comes, too."""
     done = outcome_of(n, action, Result.DONE, "found done after its run was killed")
     if action.members:
+        missing: list[Member] = []
         for member in action.members:
             found = looking.stat_below(roots[member.root], member.path)
-            if found is None or found.st_mtime_ns != member.fingerprint.mtime_ns:
+            if found is None:
+                missing.append(member)
+                continue
+            if found.st_mtime_ns != member.fingerprint.mtime_ns:
                 return None
             if found.st_size != member.fingerprint.size:
                 return _set_torn_aside(roots, n, action, member, found, run)
+        if len(missing) == len(action.members):
+            removing.remove_folders(roots, action.members, run, owned, keep=True)  # which were made for it
+            return None
+        if missing:
+            try:
+                _bring_rest(roots, n, action, missing, run)
+            except (Skip, Damaged, OSError) as error:
+                return outcome_of(
+                    n, action, Result.FAILED, f"it came back in part, and the rest cannot: {error}"
+                )
         mark_brought_back(roots, action, run)
         return done
     for label in archives.labels(roots):
@@ -135,6 +162,25 @@ def settle_packed(roots: RootFds, n: int, action: Action, run: str) -> Outcome |
         if mark is not None and mark.why == action.mark:
             return done
     return None
+
+
+def _bring_rest(roots: RootFds, n: int, action: Action, missing: list[Member], run: str) -> None:
+    """Bring back those files of a session that a killed run had not got to; durable on return."""
+    label = home_of(roots, action.pack or "")
+    if label is None:
+        raise Skip(f"there is no pack {action.pack} now")
+    with packs.open_pack(roots[label], action.pack or "") as pack:
+        entry = next((entry for entry in pack.entries() if entry.id == action.session), None)
+        if entry is None:
+            raise Skip(f"it is not in {action.pack}")
+        written = unpacking.write(pack, entry, roots, run, n, sync=True)
+    wanted = {(member.root, member.path) for member in missing}
+    rest = [each for each in written if (each.root, each.path) in wanted]
+    unpacking.drop(roots, [each for each in written if each not in rest])
+    unpacking.settle(roots, rest)
+    for each in rest:
+        with opening.parent_of(roots[each.root], each.path) as (folder, _):
+            durable.sync_folder(folder, each.path)
 
 
 def _set_torn_aside(

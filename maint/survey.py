@@ -99,8 +99,9 @@ class Reader:
         listing: Listing,
         judge: Judge,
         copies: Mapping[str, tuple[int, float]],
-        payloads: frozenset[str],
+        told: Callable[[Session], Session],
     ) -> None:
+        """``told`` is what is known of a session that looks empty, and perhaps was not when its payload was here."""
         self._place = place
         self._layout = layout
         self._context = listing.context
@@ -110,7 +111,7 @@ class Reader:
         templates = [getattr(step.options, "name", None) for step in judge.sessions]
         self._prefixes = tuple(each.prefix for each in templates if isinstance(each, NameTemplate))
         self._copies = copies
-        self._payloads = payloads
+        self._told = told
         self._choosy = [step for step in judge.sessions if step.where is not None]
 
     def __call__(self, entries: list[str]) -> Found:
@@ -128,8 +129,8 @@ class Reader:
             if isinstance(session, Problem):
                 found.problems.append(session)
                 continue
-            if session.empty and session.id in self._payloads:
-                session = msgspec.structs.replace(session, empty=False)  # noqa: PLW2901  what filled it is in a pack
+            if session.empty:
+                session = self._told(session)  # noqa: PLW2901  what filled it may be in a pack
             count(session, now)
             if self._copies:
                 session = self._with_copy(session)  # noqa: PLW2901  the same session with one fact more
@@ -190,6 +191,8 @@ class Reader:
     def _drafted(self, session: Session, position: int, act: Act) -> Draft:
         action = action_for(self._place, session, self._pass_names[position], act)
         parent = session.parent if takes_away(action) else None
+        if parent is not None:
+            action = msgspec.structs.replace(action, after=parent)
         return Draft(_encode(action), position, act.verb, action.bytes, parent=parent)
 
     def _enter(self, session: Session, found: Found, claim: Claim | None, *, protected: bool) -> None:
@@ -263,15 +266,19 @@ def write_draft(spool: IO[bytes], draft: Draft) -> None:
 def read_drafts(spool: IO[bytes]) -> Iterator[Draft]:
     """All drafts of a spool, from its beginning."""
     spool.seek(0)
-    for line in spool:
-        numbers, verb, rename_at, key, parent, action = line.split(_SEPARATOR, 5)
-        position, size = map(int, numbers.split())
-        yield Draft(
-            action.rstrip(b"\n"),
-            position,
-            Verb(verb.decode()),
-            size,
-            float(rename_at) if rename_at else None,
-            key.decode() or None,
-            parent.decode() or None,
-        )
+    yield from map(read_draft, spool)
+
+
+def read_draft(line: bytes) -> Draft:
+    """The draft that was written as this line."""
+    numbers, verb, rename_at, key, parent, action = line.split(_SEPARATOR, 5)
+    position, size = map(int, numbers.split())
+    return Draft(
+        action.rstrip(b"\n"),
+        position,
+        Verb(verb.decode()),
+        size,
+        float(rename_at) if rename_at else None,
+        key.decode() or None,
+        parent.decode() or None,
+    )

@@ -51,7 +51,8 @@ def undo_of(roots: RootFds, place: Place, run: str) -> Undoing | None:
     for n, action in reversed(list(enumerate(intents))):
         outcome = results.get(n)
         if outcome is not None and (
-            outcome.result in (Result.SKIPPED, Result.FAILED)
+            outcome.result is Result.SKIPPED
+            or (outcome.result is Result.FAILED and action.verb not in TO_TRASH)
             or (outcome.verb is Verb.RESTORE and action.verb is not Verb.RESTORE)
         ):
             continue  # never done, or taken back already
@@ -64,7 +65,7 @@ def undo_of(roots: RootFds, place: Place, run: str) -> Undoing | None:
         elif action.verb is Verb.RECOVER:
             _undo_recovery(undoing, place, action, outcome, waiting)
         elif action.verb in TO_TRASH:
-            _undo_one(undoing, place, action, outcome, waiting)
+            _undo_one(undoing, roots, place, action, outcome, waiting)
         elif outcome is not None and outcome.result is Result.DONE and action.verb is Verb.EXPIRE_TRASH:
             undoing.impossible.append(f"{action.session}: it has ended for good")
         elif outcome is not None and outcome.result is Result.DONE:
@@ -74,17 +75,35 @@ def undo_of(roots: RootFds, place: Place, run: str) -> Undoing | None:
 
 def _undo_one(
     undoing: Undoing,
+    roots: RootFds,
     place: Place,
     action: Action,
     outcome: Outcome | None,
     waiting: dict[tuple[str, str, bool], Trashed],
 ) -> None:
-    for member in action.members:
-        kept = waiting.get((member.root, member.path, False))
-        if kept is not None:
-            undoing.actions.append(restoring(place, kept, action.session, f"taking back {action.verb}"))
-        elif outcome is not None:
-            undoing.impossible.append(f"{action.session}: it is no longer there to be put back")
+    found = [waiting.get((member.root, member.path, False)) for member in action.members]
+    for kept in all_or_refused(roots, [each for each in found if each is not None]):
+        undoing.actions.append(restoring(place, kept, action.session, f"taking back {action.verb}"))
+    if outcome is not None and outcome.result is not Result.FAILED:  # which may have left some there
+        gone = f"{action.session}: it is no longer there to be put back"
+        undoing.impossible += [gone] * found.count(None)
+
+
+def all_or_refused(roots: RootFds, kept: list[Trashed]) -> list[Trashed]:
+    """A session's files, or those alone whose places something has: to ask for them tells why, and brings back none.
+
+    Files of two sessions would else be mixed. An empty folder that is there again is none to be brought back.
+    """
+    taken = [each for each in kept if _is_taken(roots, each)]
+    refused = [each for each in taken if each.kind != "folder"]
+    return refused or [each for each in kept if each not in taken]
+
+
+def _is_taken(roots: RootFds, kept: Trashed) -> bool:
+    try:
+        return looking.stat_below(roots[kept.root], kept.path) is not None
+    except (OSError, KeyError):  # whoever tries is told what is in the way
+        return True
 
 
 def _undo_index(
@@ -247,6 +266,8 @@ def _marking(place: Place, action: Action, pack: str, why: Why) -> Action:
 
 def _lies_there(roots: RootFds, member: Member) -> bool:
     """Whether a file is in its place, as it was planned."""
+    if member.root not in roots.labels:
+        return False
     found = looking.stat_below(roots[member.root], member.path)
     return found is not None and opening.fingerprint(found).same_content(member.fingerprint)
 
@@ -258,7 +279,7 @@ def restoring(place: Place, kept: Trashed, session: str, reason: str, guard: Mem
         pass_="undo",
         store=place.name,
         session=session,
-        path=f"{place.roots[kept.root]}/{kept.path}",
+        path=f"{place.roots.get(kept.root, kept.root)}/{kept.path}",
         bytes=kept.fingerprint.size,
         reason=f"{reason}, from {kept.kept}",
         members=(Member(kept.home, kept.kept, kept.fingerprint),),
@@ -269,7 +290,8 @@ def restoring(place: Place, kept: Trashed, session: str, reason: str, guard: Mem
 def find_trashed(roots: RootFds, place: Place, session: str) -> dict[str, list[Trashed]]:
     """What waits in a store, by the ids of the sessions: those of this id, those that begin so, or else of this name.
 
-    Ids stand in the names of files, as a rule; where they do not, the journals of the runs tell.
+    Ids stand in the names of files, as a rule; unless the very one that is asked for does, the journals of the runs
+    tell of those that do not.
     """
     layout = known_layouts()[place.kind]
     waiting = list(trash.list_trash(roots))
@@ -278,7 +300,10 @@ def find_trashed(roots: RootFds, place: Place, session: str) -> dict[str, list[T
         id_ = layout.session_of(kept.root, kept.path)
         if id_ is not None and id_.startswith(session):
             found.setdefault(id_, []).append(kept)
-    return found or _told_of(roots, waiting, session)
+    if session in found:
+        return found
+    told = _told_of(roots, waiting, session)
+    return {**found, **told} if session in told or not found else found
 
 
 def _told_of(roots: RootFds, waiting: list[Trashed], session: str) -> dict[str, list[Trashed]]:

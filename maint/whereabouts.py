@@ -67,12 +67,17 @@ def _places(specs: "Sequence[StoreSpec | Named]", env: Mapping[str, str]) -> lis
 
 
 def _default_places(name: str, layout: Layout, env: Mapping[str, str], home: str) -> list[Place]:
-    """Those of the default stores of a kind that exist: the first by this name, others with what tells them apart."""
-    return [
-        place
-        for suffix, roots in layout.default_roots(env, home, sys.platform).items()
-        if os.path.isdir((place := Place(f"{name}@{suffix}" if suffix else name, layout.kind, roots)).path)
-    ]
+    """Those of the default stores of a kind that exist: the first by this name, others with what tells them apart.
+
+    One folder is one store, however many ways lead to it.
+    """
+    found: dict[tuple[int, int], Place] = {}
+    for suffix, roots in layout.default_roots(env, home, sys.platform).items():
+        place = Place(f"{name}@{suffix}" if suffix else name, layout.kind, roots)
+        if os.path.isdir(place.path):
+            there = os.stat(place.path)
+            found.setdefault((there.st_dev, there.st_ino), place)
+    return list(found.values())
 
 
 class NoStore(LookupError):

@@ -186,7 +186,10 @@ class Lock(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class Leftover(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """Litter that a layout recognises by name and place: what it is, and the session it was made for."""
+    """Litter that a layout recognises by name and place: what it is, and the session it was made for.
+
+    One that leads to the place of that session, a link, is none while that is in a pack.
+    """
 
     store: str
     kind: str
@@ -196,6 +199,7 @@ class Leftover(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     bytes: int
     last_changed: float
     session: str | None = None
+    leads_to_session: bool = False
 
 
 class Index(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -146,6 +146,10 @@ class Layout(ABC):
         """The file, below the same root, in which the program lists the session that a file belongs to."""
         return None
 
+    def is_index(self, root: str, path: str) -> bool:
+        """Whether this is such a file, by its name."""
+        return False
+
     def reindex(
         self, folder: int, index: int | None, sessions: frozenset[str] | None, older: Sequence[int] = ()
     ) -> bytes | None:

@@ -48,6 +48,7 @@ def opened(
 
     With ``as_it_is`` a symbolic link is opened too, itself and not what it leads to.
     """
+    _require_root(roots, member.root)
     try:
         with opening.parent_of(roots[member.root], member.path) as (folder, name):
             fd = open_as_it_is(folder, name) if as_it_is else open_file(folder, name, flags)
@@ -100,8 +101,9 @@ def open_as_it_is(folder: int, name: str) -> int:
 def open_below(roots: RootFds, root: str, folder: str, name: str) -> tuple[int, int]:
     """A folder of a root that is kept open, and the file of that name in it; for many files in few folders.
 
-    A folder that was removed and made again since it was opened is opened once more.
+    A folder that was removed and made again since it was opened is opened once more. Skip if there is no such root.
     """
+    _require_root(roots, root)
     if not folder:
         return roots[root], opening.open_session(roots[root], name)
     try:
@@ -111,6 +113,11 @@ def open_below(roots: RootFds, root: str, folder: str, name: str) -> tuple[int, 
         roots.lost(root, folder)
         fd = roots.existing(root, folder)
         return fd, opening.open_session(fd, name)
+
+
+def _require_root(roots: RootFds, label: str) -> None:
+    if label not in roots.labels:
+        raise Skip(f"lies below the root {names.printable(label)} of the store, which is not there")
 
 
 def close(fd: int) -> None:

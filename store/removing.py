@@ -20,7 +20,7 @@ from store import emptied, leases, looking, names, opening, syscalls
 from store.emptied import Owned
 from store.facts import Fingerprint, Member
 from store.leases import Lease
-from store.looking import Gone, Skip, stranded
+from store.looking import Gone, Skip, Stranded, stranded
 from store.roots import RootFds, make_folders, mode_of
 from store.trash import leaves_below, was_moved
 
@@ -49,7 +49,7 @@ def move_to_trash(
     """
     _move_all(roots, members, run, lasting=True)
     if owned is not None:
-        _remove_folders(roots, members, run, owned, left, keep=True)
+        remove_folders(roots, members, run, owned, left, keep=True)
     return sum(member.fingerprint.size for member in members)
 
 
@@ -60,12 +60,15 @@ def _move_all(roots: RootFds, members: tuple[Member, ...], run: str, *, lasting:
             if _move(roots, member, run, lasting=lasting):
                 moved.append(member)  # noqa: PERF401  what was moved must be known when the next one fails
     except BaseException as cause:
+        left: Stranded | None = None
         for member in reversed(moved):
             try:
                 put_back(roots, run, member.root, member.path)
-            except (Skip, OSError) as error:
+            except (Skip, OSError) as error:  # the others go back all the same
                 trash = names.trash_path(run, member.root, member.path)
-                raise stranded(trash, f"could not be put back: {error}") from cause
+                left = stranded(trash, f"could not be put back: {error}")
+        if left is not None:
+            raise left from cause
         raise
 
 
@@ -91,16 +94,53 @@ def let_go(
         freed = _let_one_go(roots, members[0], run, ended)
     else:
         _move_all(roots, members, run, lasting=False)
-        freed = 0
-        for member in members:
-            above, _, name = names.trash_path(run, member.root, member.path).rpartition("/")
-            with suppress(FileNotFoundError, Skip):
-                end = partial(_end, name=name, expected=member.fingerprint, sure=True)
-                _in_folder(roots, roots.home(member.root), above, end)
-                freed += member.fingerprint.size
+        freed = end_moved(roots, members, run)
     if owned is not None:
-        _remove_folders(roots, members, run, owned, left, keep=False)
+        remove_folders(roots, members, run, owned, left, keep=False)
     return freed
+
+
+def end_moved(roots: RootFds, members: tuple[Member, ...], run: str) -> int:
+    """End those files in the trash of a run that are of a session in a sealed pack; how many bytes that was."""
+    freed = 0
+    for member in members:
+        above, _, name = names.trash_path(run, member.root, member.path).rpartition("/")
+        with suppress(FileNotFoundError, Skip):
+            end = partial(_end, name=name, expected=member.fingerprint, sure=True)
+            _in_folder(roots, roots.home(member.root), above, end)
+            freed += member.fingerprint.size
+    return freed
+
+
+def remove_folders(
+    roots: RootFds,
+    members: tuple[Member, ...],
+    run: str,
+    owned: Owned,
+    left: list[str] | None = None,
+    *,
+    keep: bool,
+) -> None:
+    """Remove the folders that files which are gone leave behind; with ``keep`` what put_back would not know of is kept.
+
+    `move_to_trash` and `let_go` end with it, and whoever brings one of these to its end that was killed.
+    """
+    found = emptied.look(roots, members, owned)
+    for member in found.bare:
+        try:
+            if keep:
+                _move(roots, member, run)
+            else:
+                _remove_folder(roots, member.root, member.path)
+        except (Skip, OSError):  # then it is somebody's who is at work there
+            found.foreign.append(names.printable(member.path.rpartition("/")[2]))
+    if left is not None:
+        left += emptied.told(found.foreign)
+    for root, path in found.folders:
+        with suppress(OSError):
+            _remove_folder(roots, root, path)
+            if not keep:
+                _remove_folder(roots, roots.home(root), names.trash_path(run, root, path))
 
 
 def put_back(roots: RootFds, run: str, root: str, rel: str) -> None:
@@ -370,34 +410,6 @@ def _was_moved_here(folder: int, name: str, run: str) -> bool:
     """Whether a folder in the trash of a run is one that the run has moved there, and not made for something."""
     found = looking.stat_at(folder, name)
     return found is not None and stat.S_ISDIR(found.st_mode) and was_moved(found, run)
-
-
-def _remove_folders(
-    roots: RootFds,
-    members: tuple[Member, ...],
-    run: str,
-    owned: Owned,
-    left: list[str] | None,
-    *,
-    keep: bool,
-) -> None:
-    """Remove the folders that files which are gone leave behind; with ``keep`` what put_back would not know of is kept."""
-    found = emptied.look(roots, members, owned)
-    for member in found.bare:
-        try:
-            if keep:
-                _move(roots, member, run)
-            else:
-                _remove_folder(roots, member.root, member.path)
-        except (Skip, OSError):  # then it is somebody's who is at work there
-            found.foreign.append(names.printable(member.path.rpartition("/")[2]))
-    if left is not None:
-        left += emptied.told(found.foreign)
-    for root, path in found.folders:
-        with suppress(OSError):
-            _remove_folder(roots, root, path)
-            if not keep:
-                _remove_folder(roots, roots.home(root), names.trash_path(run, root, path))
 
 
 def _remove_folder(roots: RootFds, root: str, path: str) -> None:

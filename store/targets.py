@@ -4,7 +4,8 @@ A program that keeps a session in a folder of the user's choice leaves a link to
 Once the link is gone with its session, only what is written down here tells where the session was.
 
 What is guarded: a label means one folder for ever, because it is made from the path; what was written down is only
-added to; and a record that cannot be read is no reason to forget it.
+added to, as long as there is room, and those that were in use last are the last to be forgotten; and a record that
+cannot be read is no reason to forget it.
 """
 
 import errno
@@ -45,7 +46,7 @@ def with_targets(place: Place, found: Mapping[str, str]) -> Place:
     with suppress(OSError):
         folder = opening.open_folder(place.path)
         try:
-            found = {**(_read(folder) or {}), **found}
+            found = {**_latest(_read(folder) or {}), **found}
         finally:
             os.close(folder)
     return msgspec.structs.replace(place, roots={**place.roots, **found}) if found else place
@@ -62,18 +63,36 @@ def record(place: Place, roots: RootFds) -> None:
     if known is None:
         text = "the record of folders elsewhere cannot be read: look at it, or move it away"
         raise OSError(errno.EBADMSG, text, names.TARGETS)
-    if found.keys() <= known.keys():
+    if found.keys() <= _latest(known).keys():
         return
+    others = {label: path for label, path in known.items() if label not in found}
     os.close(make_folders(store, names.FOLDER, durable=set()))
     with suppress(FileNotFoundError), opening.parent_of(store, names.TARGETS_NEW) as (folder, name):
         os.unlink(name, dir_fd=folder)
-    durable.replace_file(store, names.TARGETS, _encode({**known, **found}), names.TARGETS_NEW)
+    content = _encode({**others, **found})
+    while others and len(content) > _LIMIT:
+        others = dict(list(others.items())[len(others) // 2 + 1 :])
+        content = _encode({**others, **found})
+    durable.replace_file(store, names.TARGETS, content, names.TARGETS_NEW)
+
+
+def _latest(known: dict[str, str]) -> dict[str, str]:
+    """As many folders as there may be: those that are there first, and of each kind those that were used last.
+
+    Nothing can go back to one that is gone, before somebody makes it again.
+    """
+    if len(known) <= MOST:
+        return known
+    there = [label for label, path in known.items() if os.path.isdir(path)]
+    gone = known.keys() - there
+    first = [label for label in known if label in gone] + there
+    return {label: known[label] for label in first[-MOST:]}
 
 
 def _read(folder: int) -> dict[str, str] | None:
-    """The folders that are on record, by label; none if there is no record, ``None`` if it cannot be read.
+    """The folders that are on record, by label, those behind that were used last.
 
-    What no record of ours would say is passed over.
+    None if there is no record, ``None`` if it cannot be read. What no record of ours would say is passed over.
     """
     try:
         fd = opening.open_below(folder, names.TARGETS)
@@ -89,5 +108,4 @@ def _read(folder: int) -> dict[str, str] | None:
         return None
     finally:
         os.close(fd)
-    sound = {label: path for label, path in told.items() if path.startswith("/") and label == label_of(path)}
-    return dict(list(sound.items())[:MOST])
+    return {label: path for label, path in told.items() if path.startswith("/") and label == label_of(path)}

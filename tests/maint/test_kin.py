@@ -1,6 +1,5 @@
 """A child goes when the session that began it goes in the same plan, and not before."""
 
-import msgspec
 import pytest
 
 from maint.actions import Action, Packing, Verb
@@ -21,25 +20,25 @@ def action(session: str, verb: Verb = Verb.PRUNE, packing: Packing | None = None
     )
 
 
-def child(session: str, parent: str) -> Child:
-    return Child(msgspec.json.encode(action(session)), Verb.PRUNE, 1, parent)
-
-
-def going(children: list[Child], *parents: str) -> list[str]:
-    found = with_their_parents(children, set(parents))
-    return [msgspec.json.decode(each.line, type=Action).session for each in found]
+def going(told: dict[str, str], *parents: str) -> list[str]:
+    """The children that go, of those that are told with their parents."""
+    children = list(told)
+    found = with_their_parents(
+        (Child(place, child, told[child]) for place, child in enumerate(children)), set(parents)
+    )
+    return [children[place] for place in found]
 
 
 def test_child_whose_parent_stays_stays() -> None:
-    assert going([child("a", "p"), child("b", "q")], "q") == ["b"]
+    assert going({"a": "p", "b": "q"}, "q") == ["b"]
 
 
-def test_child_of_a_child_goes_with_both_in_whatever_order_they_stand() -> None:
-    assert sorted(going([child("c", "b"), child("b", "a"), child("a", "p")], "p")) == ["a", "b", "c"]
+def test_child_of_a_child_goes_with_both_and_behind_them_in_whatever_order_they_stand() -> None:
+    assert going({"c": "b", "b": "a", "a": "p"}, "p") == ["a", "b", "c"]
 
 
 def test_children_of_each_other_stay() -> None:
-    assert going([child("a", "b"), child("b", "a")], "p") == []
+    assert going({"a": "b", "b": "a"}, "p") == []
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_record_stays_when_the_payload_goes_and_gets_it_back(runs: Runs) -> None
     assert runs.sweep(PAYLOADS) == {Verb.ARCHIVE: 1}
     assert list(runs.files()) == [str(folder / "session.json")]
     assert runs.sweep(PAYLOADS) == {}
-    maint.restore([f"{ID}.payload"], [runs.place])
+    maint.restore([f"{ID}+payload"], [runs.place])
     assert runs.files() == before
 
 
@@ -149,3 +149,14 @@ def test_session_behind_a_link_is_archived_and_the_link_stays_to_lead_to_it_agai
     assert runs.sweep("  - litter: {older_than: 1d}\n") == {}
     maint.restore([ID], [runs.place])
     assert runs.files() == before
+
+
+def test_link_to_an_archived_session_is_no_litter_when_the_folder_it_led_to_is_gone(runs: Runs) -> None:
+    runs.add(ID, at=runs.elsewhere)
+    (runs.elsewhere.parent / "other").mkdir()
+    (runs.root / ID).symlink_to(runs.elsewhere)
+    runs.sweep(WHOLE)
+    runs.elsewhere.rmdir()
+    os.utime(runs.root / ID, (time.time() - 3 * DAY,) * 2, follow_symlinks=False)
+    assert runs.sweep("  - litter: {older_than: 1d}\n") == {}
+    assert (runs.root / ID).is_symlink()

@@ -11,8 +11,9 @@ import maint
 from maint import journal, selection
 from maint.actions import Verb
 from maint.journal import IndexedLine
+from maint.planned import Plan
 from maint.reaching import open_roots
-from maint.run import Run
+from maint.run import Listener, Run
 from policies import Policy, load_policy
 from store.archives import with_archives
 from store.facts import Place
@@ -168,7 +169,9 @@ def test_child_goes_with_the_session_that_began_it_and_not_before(store: Swept) 
 
 def test_session_that_crashed_before_its_first_save_is_made_listed_and_unmade(store: Swept) -> None:
     began = store.now - 3 * DAY
-    log = created(ID, began) + added(ID, 2, "assistant", "Let me look.", began + 5, tool_calls=[call(result=None)])
+    log = created(ID, began) + added(
+        ID, 2, "assistant", "Let me look.", began + 5, tool_calls=[call(result=None)]
+    )
     store.session({"events": log + b'{"id":"c61b'}, age=3 * DAY)
     before = store.files()
     run = store.sweep("recover: {idle_for: 1d}")
@@ -187,5 +190,32 @@ def test_payload_goes_into_a_pack_and_the_list_is_not_touched(store: Swept) -> N
     run = store.sweep("archive: {older_than: 7d, part: payload}")
     assert store.rewritten(run) == []
     assert set(before) - set(store.files()) == {str(store.project / f"{id_}.debug")}
-    maint.restore([f"{id_}.payload"], [store.whole])
+    maint.restore([f"{id_}+payload"], [store.whole])
     assert store.files() == before
+
+
+@pytest.mark.parametrize("how", ["prune: {older_than: 1y}", "delete-empty: {idle_for: 1d}"])
+def test_child_stays_when_the_session_that_began_it_turns_out_to_be_at_work(store: Swept, how: str) -> None:
+    parent = store.add(1, 400)
+    child = store.add(2, 400, parent_id=parent)
+    if "empty" in how:
+        for id_ in (parent, child):
+            store.put(f"{PROJECT}/{id_}.jsonl", b"", 400 * DAY)
+            told = json.loads((store.project / f"{id_}.json").read_bytes()) | {"metadata": {}}
+            store.put(f"{PROJECT}/{id_}.json", json.dumps(told).encode(), 400 * DAY)
+    store.list_all()
+
+    def at_work(_: Plan) -> None:
+        store.put(f"{PROJECT}/{parent}.jsonl", transcript(message("user", "more", store.now)), 0)
+
+    run = maint.sweep(rules(how), [store.whole], listener=Listener(planned=at_work))
+    assert (run.summary.planned.total(), run.summary.skipped) == (2, 2)
+    assert store.listed() == sorted([parent, child])
+
+
+def test_child_is_removed_behind_the_session_that_began_it(store: Swept) -> None:
+    parent = store.add(1, 400)
+    store.add(2, 500, parent_id=parent)
+    store.list_all()
+    assert store.sweep("prune: {older_than: 1y}").summary.done == {Verb.PRUNE: 2}
+    assert store.listed() == []

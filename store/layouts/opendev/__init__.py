@@ -121,6 +121,10 @@ class OpendevLayout(Layout):
             return None  # no list tells of payloads, and they go and come back while their session stays
         return f"{parsed.folder}/{INDEX}"
 
+    def is_index(self, root: str, path: str) -> bool:
+        parsed = parse_path(path) if root == DATA else None
+        return parsed is not None and parsed.what == "index"
+
     def reindex(
         self, folder: int, index: int | None, sessions: frozenset[str] | None, older: Sequence[int] = ()
     ) -> bytes | None:

@@ -163,7 +163,7 @@ class _Lister:
                 self._tell(name, "has no record, but its container runs; left alone")
             elif name in self._dangling:
                 member = Member(SESSIONS, name, self._dangling[name].found)
-                self._leave(name, DANGLING, (member,), 0)
+                self._leave(name, DANGLING, (member,), 0, session=name, leads=True)
             else:
                 self._judge_bare(name)
 
@@ -214,7 +214,14 @@ class _Lister:
         return None
 
     def _leave(
-        self, id_: str, what: str, members: Iterable[Member], size: int, session: str | None = None
+        self,
+        id_: str,
+        what: str,
+        members: Iterable[Member],
+        size: int,
+        session: str | None = None,
+        *,
+        leads: bool = False,
     ) -> None:
         members = tuple(members)
         self._leftovers.append(
@@ -227,6 +234,7 @@ class _Lister:
                 bytes=size,
                 last_changed=max(contents.mtime(member.fingerprint) for member in members),
                 session=session,
+                leads_to_session=leads,
             )
         )
 

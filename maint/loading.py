@@ -125,10 +125,14 @@ class Loader:
     def __init__(self, place: Place, run: str) -> None:
         self._place = place
         self._run = run
-        self._owned = known_layouts()[place.kind].owns_folder
         self._roots: RootFds | None = None
         self._closers: ThreadPoolExecutor | None = None
         self._closing: list[Future[None]] = []
+
+    @property
+    def _owned(self) -> Owned:
+        """Which folders the program makes for one session alone; a pack by itself, which is only read, has no program."""
+        return known_layouts()[self._place.kind].owns_folder
 
     @property
     def roots(self) -> RootFds:

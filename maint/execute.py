@@ -161,6 +161,8 @@ class Hands:
             return outcome_of(n, action, Result.DONE, "it tells the truth already")
         if done.made:
             return outcome_of(n, action, Result.DONE, "made anew", made=(Member(root, path, done.left),))
+        if done.twice:
+            return outcome_of(n, action, Result.DONE, "made true once more")
         backup = names.backup_path(self._run, root, path)
         return outcome_of(n, action, Result.DONE, f"made true; the original is {backup}", left=done.left)
 

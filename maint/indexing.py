@@ -7,18 +7,18 @@ Between a session's going and that moment its entry leads nowhere, as it does wh
 
 What is guarded: a file that lists sessions is rewritten like a session, with its old self as a backup, and is left
 alone while somebody else writes it; of the sessions that this run did not touch it goes on saying what it said.
-A run that is killed before it gets here leaves that to whoever settles it, who also removes the file that it was
-writing then, unless somebody else might miss it.
+A run that is killed before it gets here leaves that to whoever settles it.
 """
 
 import os
-import stat
-from collections.abc import Callable, Collection, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from typing import NamedTuple
 
 from maint.actions import Action, Outcome, Result, Verb
 from maint.journal import IndexedLine
-from store import change, durable, looking, names, opening, second_names, syscalls
+from store import change, looking, names, opening
 from store.change import Skip
 from store.facts import Fingerprint, Member, Place, Problem
 from store.layout import Layout, Unmendable, known_layouts
@@ -91,12 +91,16 @@ class Touched:
             return
 
 
-class Indexed:
-    """What became of an index: the file before, if there was one, and after."""
+class Indexed(NamedTuple):
+    """What became of an index: what it was left as, and whether it was made where there was none.
 
-    def __init__(self, left: Fingerprint, *, made: bool) -> None:
-        self.left = left
-        self.made = made
+    One that was rewritten ``twice`` in a run has its backup there from the first time, which is not what it was the
+    last time: it is not to be given that back.
+    """
+
+    left: Fingerprint
+    made: bool = False
+    twice: bool = False
 
 
 def reindex(
@@ -117,15 +121,20 @@ def reindex(
     Raises Skip, `Unmendable` and OSError; then it is as it was.
     """
     backup = names.backup_path(run, root, path)
-    had_one = looking.stat_below(roots[roots.home(root)], backup) is not None
+    twice = looking.stat_below(roots[roots.home(root)], backup) is not None
+    if (
+        twice
+    ):  # somebody may have written it since, so that this self of it is kept, too, as of a run of its own
+        run = names.new_run_id(time.time(), os.urandom(3))
     for last in (False,) * (_TRIES - 1) + (True,):
         try:
-            return _reindex(roots, layout, root, path, named, run, n, whole=whole)
+            done = _reindex(roots, layout, root, path, named, run, n, whole=whole)
         except Skip:
             if last:
                 raise
-            if not had_one:
-                _drop_unused(roots, root, path, backup)
+            _drop_unused(roots, root, path, names.backup_path(run, root, path))
+        else:
+            return done._replace(twice=twice) if done is not None else None
     raise AssertionError
 
 
@@ -175,7 +184,7 @@ def _reindex(
         return None
     if member is None:
         return Indexed(change.make_new(roots, root, path, content, run, n), made=True)
-    return Indexed(change.rewrite(roots, member, run, n, lambda _: iter((content,))).fingerprint, made=False)
+    return Indexed(change.rewrite(roots, member, run, n, lambda _: iter((content,))).fingerprint)
 
 
 @contextmanager
@@ -237,80 +246,5 @@ def keep_true(
             text = f"does not tell what run {run} did ({why}): `recover` sees to it"
             yield Problem(place.name, names.printable(path), text)
         else:
-            if done is not None:
+            if done is not None and not done.twice:
                 told(IndexedLine(root=root, path=path, left=done.left, made=done.made))
-
-
-def remove_unfinished(
-    roots: RootFds, indexes: Collection[tuple[str, str]], finished: Collection[Fingerprint], run: str
-) -> None:
-    """Remove the file that a killed run was writing last, of an index or of what a session lacked.
-
-    An index that has a second name as its own backup, because it was about to get a successor, loses that again.
-    What is removed may be the one that had the name of an index just before a new one took it: ``finished`` are the files that the
-    run has told of, and where an index is new and none of those, what its owner had there goes to the trash.
-    Raises OSError.
-    """
-    for root, path in indexes:
-        if root in roots.labels:
-            second_names.take_back(roots, root, path, names.backup_path(run, root, path))
-    for home in dict.fromkeys(roots.home(label) for label in roots.labels):
-        for name in _unfinished(roots[home], run):
-            # Whatever has its name for good by now keeps it when this one goes.
-            durable.sync_file_system(roots[home], home)
-            aside = _had_the_name_of(roots, home, name, indexes, finished, run)
-            with opening.parent_of(roots[home], f"{names.TMP}/{name}") as (folder, own):
-                if aside is None:
-                    os.unlink(own, dir_fd=folder)
-                    continue
-                above, _, kept = names.trash_path(run, *aside).rpartition("/")
-                with suppress(FileExistsError):  # it stays where it is
-                    syscalls.rename_noreplace(
-                        own, kept, src_dir_fd=folder, dst_dir_fd=roots.folder(home, above)
-                    )
-
-
-def _unfinished(home: int, run: str) -> list[str]:
-    try:
-        folder = opening.open_below(home, names.TMP, opening.FOLDER_FLAGS)
-    except FileNotFoundError:
-        return []
-    try:
-        found = os.listdir(folder)
-    finally:
-        os.close(folder)
-    return [
-        name
-        for name in sorted(found)
-        if (parsed := names.parse_tmp_path(f"{names.TMP}/{name}")) is not None and parsed[0] == run
-    ]
-
-
-def _had_the_name_of(
-    roots: RootFds,
-    home: str,
-    name: str,
-    indexes: Iterable[tuple[str, str]],
-    finished: Collection[Fingerprint],
-    run: str,
-) -> tuple[str, str] | None:
-    """The index, by root and path, whose name an unfinished file may have had; ``None`` if that had none but its own.
-
-    A file is backed up before another one takes its name, so that one that has a second name is safe; and what is made
-    where there was none (which has a number of a part) changes places with nothing.
-    """
-    if name.count(".") > 1:
-        return None
-    left = looking.stat_below(roots[home], f"{names.TMP}/{name}")
-    if left is None or left.st_nlink > 1 or not stat.S_ISREG(left.st_mode):
-        return None
-    for root, path in indexes:
-        if root not in roots.labels or roots.home(root) != home:
-            continue
-        kept = looking.stat_below(roots[home], names.backup_path(run, root, path))
-        now = looking.stat_below(roots[root], path)
-        if kept is None or (now is not None and os.path.samestat(now, kept)):
-            continue  # the new one never got there
-        if now is None or not any(opening.fingerprint(now).same_file(each) for each in finished):
-            return root, path
-    return None

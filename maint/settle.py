@@ -6,6 +6,8 @@ brought to an end: a session of which only some files were moved gets them back,
 its folders, too, one that came back in part comes back as a whole, a rewrite that had made its backup is finished.
 """
 
+import os
+import time
 from collections import Counter
 from contextlib import suppress
 
@@ -14,8 +16,9 @@ import msgspec
 from maint import journal
 from maint.actions import TO_TRASH, Action, Outcome, Result, Verb, outcome_of
 from maint.execute import Hands
-from maint.indexing import Touched, keep_true, remove_unfinished
+from maint.indexing import Touched, keep_true
 from maint.journal import BeginLine, EndLine, IndexedLine, Journal
+from maint.leftovers import remove_leftovers, runs_with_leftovers
 from maint.settling_packs import (
     Sealed,
     in_trash,
@@ -47,11 +50,15 @@ def settle(roots: RootFds, place: Place, run: str) -> tuple[list[Outcome], list[
         if earlier != run and not journal.has_ended(roots, earlier):
             outcomes += _finish(roots, place, earlier, run, problems)
             remove_unsealed(roots, earlier)
+    for earlier in runs_with_leftovers(roots) - {run}:
+        remove_leftovers(roots, earlier)  # it was killed before it had a journal, when it settled others
     late, more = _see_to_late_writers(roots, place)
     if late:
         touched = Touched(place)
         touched.take(late)
-        problems += keep_true(roots, place, touched, run, 0, lambda _: None)
+        # Not as of this run, which may have more to do to the same lists, and be taken back.
+        own = names.new_run_id(time.time(), os.urandom(3))
+        problems += keep_true(roots, place, touched, own, 0, lambda _: None)
     return outcomes + late, problems + more
 
 
@@ -60,8 +67,7 @@ def _finish(roots: RootFds, place: Place, earlier: str, run: str, problems: list
     begun = False
     touched = Touched(place)
     indexed: list[IndexedLine] = []
-    indexes: set[tuple[str, str]] = set()
-    told: list[Fingerprint] = []
+    finished: list[Fingerprint] = []
     intended = 0
     pending: dict[int, Action] = {}
     done: Counter[str] = Counter()
@@ -70,15 +76,14 @@ def _finish(roots: RootFds, place: Place, earlier: str, run: str, problems: list
             case Action():
                 pending[intended] = line
                 intended += 1
-                indexes.update(() if line.index is None else (line.index,))
             case Outcome():
                 pending.pop(line.n, None)
                 touched.take((line,))
                 done[line.verb] += line.result is Result.DONE
                 if line.left is not None:
-                    told.append(line.left)
+                    finished.append(line.left)
             case IndexedLine():
-                told.append(line.left)
+                finished.append(line.left)
             case BeginLine():
                 begun = True
             case _:
@@ -101,8 +106,8 @@ def _finish(roots: RootFds, place: Place, earlier: str, run: str, problems: list
         hands.close()
     if begun:
         touched.take_actions(pending.values())
-        indexes |= {index for index, _ in touched.indexes()}
-        remove_unfinished(roots, sorted(indexes), told, earlier)
+        finished += [each.left for each in outcomes if each.left is not None]
+        remove_leftovers(roots, earlier, finished)
         problems += keep_true(roots, place, touched, earlier, intended, indexed.append)
     if any(each.verb is Verb.RESTORE and each.result is Result.DONE for each in outcomes):
         for home in dict.fromkeys(roots.home(label) for label in roots.labels):
@@ -212,12 +217,17 @@ def _written_late(kept: Trashed) -> bool:
 
 def _bring_home(roots: RootFds, kept: Trashed, n: int, action: Action) -> Outcome | None:
     """Give a session what was written to its trashed or backed up self; ``None`` if it has that already."""
+    if any(member.root not in roots.labels for member in action.members):
+        raise Skip("the folder that it came from is not there now")
     if not kept.backup:
-        put_back(roots, kept.run, kept.root, kept.path)
+        if looking.stat_below(roots[kept.root], kept.path) is not None:
+            raise Skip("another file has its place now")
+        # It goes last itself: as long as it is there, whoever was killed is known to have more to do.
         for member in action.members:  # of half a session its owner could make nothing
             if (member.root, member.path) != (kept.root, kept.path):
                 with suppress(Skip):
                     put_back(roots, kept.run, member.root, member.path)
+        put_back(roots, kept.run, kept.root, kept.path)
         restored = msgspec.structs.replace(action, verb=Verb.RESTORE)
         return outcome_of(n, restored, Result.DONE, "put back: it was written to in the trash")
     member = next(each for each in action.members if (each.root, each.path) == (kept.root, kept.path))

@@ -262,7 +262,10 @@ def test_unknown_time_zones_are_refused_with_a_suggestion(zone: str, expected: s
         ("[a]", "a list stands where a mapping belongs -> write `NAME: {kind: KIND}` for each store"),
         ("{a: rec}", "a kind stands where a mapping belongs -> write `{kind: rec}`"),
         ("{a: {kind: record}}", "there is no kind of store `record` -> did you mean `rec`?"),
-        ("{a: {path: /a}}", "the store `a` has no `kind` -> write one of `rec`, `opendev`, `opendev-snapshots`, `outrig`"),
+        (
+            "{a: {path: /a}}",
+            "the store `a` has no `kind` -> write one of `rec`, `opendev`, `opendev-snapshots`, `outrig`",
+        ),
         ("{a: {type: rec}}", "a store has no `type` -> did you mean `kind`?"),
         ("{a: {kind: rec, dir: /a}}", "a store of kind `rec` has no `dir` -> did you mean `path`?"),
         (

@@ -22,6 +22,7 @@ from maint.leftovers import remove_leftovers, runs_with_leftovers
 from maint.settling_packs import (
     Sealed,
     in_trash,
+    put_all_back,
     remove_unplaced,
     remove_unsealed,
     settle_archived,
@@ -153,14 +154,10 @@ def _settle_one(
         if len(moved) == len(action.members):
             removing.remove_folders(roots, action.members, run, owned, keep=True)
             return outcome_of(n, action, Result.DONE, "found done after its run was killed")
-        for member in moved:
-            try:
-                put_back(roots, run, member.root, member.path)
-            except (Skip, OSError) as error:
-                return outcome_of(n, action, Result.FAILED, f"{member.path} could not be put back: {error}")
-    elif action.index is not None:
+        return put_all_back(roots, n, action, moved, run)
+    if action.index is not None:
         return None  # what it lists was seen to
-    elif (
+    if (
         action.verb is Verb.RECOVER and _has_begun(roots, place, run, n, action)
     ) or action.verb is Verb.RESTORE:
         return hands.carry_out(n, action)

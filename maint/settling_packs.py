@@ -7,6 +7,7 @@ the whole that is in the pack, and part of it in the store would be packed as if
 """
 
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 
 import msgspec
@@ -87,12 +88,18 @@ def settle_archived(
                 keep = packing.originals == "trash"
                 removing.remove_folders(roots, action.members, run, owned, keep=keep)
             return outcome_of(n, action, Result.DONE, "found done after its run was killed", pack=held[0])
+    return put_all_back(roots, n, action, moved, run)
+
+
+def put_all_back(roots: RootFds, n: int, action: Action, moved: Iterable[Member], run: str) -> Outcome | None:
+    """Put back what a killed run has moved to its trash, all that can be; ``None`` if that is all of it."""
+    failed: list[str] = []
     for member in moved:
         try:
             put_back(roots, run, member.root, member.path)
         except (Skip, OSError) as error:
-            return outcome_of(n, action, Result.FAILED, f"{member.path} could not be put back: {error}")
-    return None
+            failed.append(f"{names.printable(member.path)} could not be put back: {error}")
+    return outcome_of(n, action, Result.FAILED, "; ".join(failed)) if failed else None
 
 
 def _is_of(entry: Entry, action: Action) -> bool:

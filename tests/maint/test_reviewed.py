@@ -297,7 +297,6 @@ def test_file_that_could_not_go_back_does_so_when_its_run_is_taken_back(agents: 
     assert {path: data for path, data in agents.files().items() if SESSION in path} == before
 
 
-@pytest.mark.xfail(strict=False, reason="settling stops at the first file that cannot go back")
 def test_killed_run_gives_back_what_it_can(agents: Agents) -> None:
     agents.add(debug=b"{}\n")
     run = agents.run(PRUNE)

@@ -321,7 +321,7 @@ def test_harness_finds_a_file_that_is_not_put_back(tmp_path: Path, monkeypatch: 
         if not path.endswith(".events.jsonl"):
             real(roots, run, root, path)
 
-    monkeypatch.setattr(settle, "put_back", careless)
+    monkeypatch.setattr(settling_packs, "put_back", careless)
     assert is_told("waits by itself", "opendev: sweep", "renameat2", tmp_path)
 
 

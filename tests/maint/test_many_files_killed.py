@@ -50,7 +50,7 @@ class Story:
 
     def points(self, world: ManyFiles, folder: Path) -> list[Point]:
         found = changes(world, self.arguments(world), folder)
-        return found if STEP == 1 else found[self.step // 2 :: 3 * self.step * STEP // 2]
+        return found if STEP == 1 else found[self.step // 2 :: 2 * self.step * STEP]
 
 
 def sweep(_: ManyFiles) -> list[str]:

@@ -2,7 +2,8 @@
 
 First what is done to sessions one by one; then what is about packs, which is done many at a time: bringing sessions
 back from them, making them, marking what has expired in them, rewriting them; then sessions that wait for the ones
-that began them; then the files that list sessions, which must tell what was done; and last what takes away what leads to a session.
+that began them; then the files that list sessions, which must tell what was done; and last what takes away what
+leads to a session.
 """
 
 from collections.abc import Callable, Iterator

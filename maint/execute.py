@@ -170,9 +170,8 @@ class Hands:
         member = action.members[0]
         kept = names.parse_trash_path(member.path)
         if kept is None and not names.is_ours(member.path):
-            change.move_to_trash(
-                self.roots, action.members, self._run
-            )  # what recovering made, and nobody had
+            # What recovering made, and nobody had.
+            change.move_to_trash(self.roots, action.members, self._run)
         elif kept is not None:
             try:
                 change.put_back(self.roots, kept.run, kept.root, kept.path)

@@ -122,9 +122,8 @@ def reindex(
     """
     backup = names.backup_path(run, root, path)
     twice = looking.stat_below(roots[roots.home(root)], backup) is not None
-    if (
-        twice
-    ):  # somebody may have written it since, so that this self of it is kept, too, as of a run of its own
+    if twice:
+        # Somebody may have written it since, so that this self of it is kept, too, as of a run of its own.
         run = names.new_run_id(time.time(), os.urandom(3))
     for last in (False,) * (_TRIES - 1) + (True,):
         try:

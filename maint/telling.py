@@ -16,18 +16,23 @@ REPORTED_LIMIT = 16 << 20
 def news(problems: list[Problem], run: Run, stores: list[Place]) -> list[Problem]:
     """Those problems that no earlier run has spoken of; remembers all of them.
 
+    Only a run that looked at all of a store knows what is no longer wrong with it: others forget nothing.
     A problem that nobody mends is told once and not every night; one that was mended and comes back is told anew.
     """
     told: set[str] = set()
     busy = {each.place.name for each in run.busy}
+    surveyed = run.plan is not None
     for place in stores:
         if place.name in busy:
             continue
-        mine = "\n".join(sorted({_line(each) for each in problems if each.store == place.name}))
+        lines = {_line(each) for each in problems if each.store == place.name}
         try:
             with as_owner(place.path), open_roots(place) as roots:
                 before = _reported(roots[roots.first])
                 told.update(f"{place.name}: {line}" for line in before.split("\n"))
+                if not surveyed:
+                    lines.update(filter(None, before.split("\n")))
+                mine = "\n".join(sorted(lines))
                 if before != mine:
                     with suppress(FileNotFoundError):  # of a run that was killed while it wrote
                         os.unlink(names.REPORTED_NEW, dir_fd=roots[roots.first])

@@ -79,6 +79,14 @@ def test_problem_that_comes_back_is_spoken_of_again(ill: World) -> None:
     assert session_id(4) in ill.maint("sweep").err
 
 
+def test_problem_that_was_told_is_not_told_again_because_a_run_was_taken_back(ill: World) -> None:
+    ill.add("corrupt", 4)
+    assert session_id(4) in ill.maint("sweep").err
+    run = ill.maint("log", "--json").lines[0]["run"]
+    ill.maint("undo", run)
+    assert session_id(4) not in ill.maint("sweep").err
+
+
 def test_talk_is_prefixed_and_in_lower_case(ill: World) -> None:
     ill.add("corrupt", 4)
     lines = ill.maint("sweep").err.splitlines()

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import stat
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -63,7 +64,7 @@ class Found(NamedTuple):
     times: dict[Key, int]
 
 
-class ManyFiles(World):
+class ManyFiles(World, ABC):
     """A store of this kind with everything that may ail it, some old sessions, and files of others among them."""
 
     kind: str
@@ -98,17 +99,17 @@ class ManyFiles(World):
 
     # What differs from kind to kind.
 
+    @abstractmethod
     def add_old(self) -> None:
         """Some sessions that are old enough for everything."""
-        raise NotImplementedError
 
+    @abstractmethod
     def strangers(self) -> Iterable[Key]:
         """Files that are not the program's, or none of a session's, and stay whatever happens."""
-        raise NotImplementedError
 
+    @abstractmethod
     def whose(self, key: Key) -> Whose | None:
         """The session that a file is of."""
-        raise NotImplementedError
 
     def other_paths(self) -> dict[str, str]:
         return {}

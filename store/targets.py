@@ -33,7 +33,7 @@ _encode = msgspec.json.Encoder().encode
 
 def label_of(path: str) -> str:
     """What the folder at this absolute path is called among the roots of a store."""
-    return f"dir-{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}"
+    return f"dir-{hashlib.sha256(path.encode(errors='surrogateescape')).hexdigest()[:16]}"
 
 
 def is_target(label: str) -> bool:

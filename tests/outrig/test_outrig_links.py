@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from outrig_world import BEGAN, GOING, ID, OTHER, STDERR, OutrigStore, paths
 
+from store import targets
 from store.facts import Member, Place, State
 from store.layout import Moment
-from store.layouts.outrig import LAYOUT, links
+from store.layouts.outrig import LAYOUT
 from store.layouts.outrig.specimens import finished
 
 
@@ -158,11 +159,11 @@ def test_link_to_a_folder_that_is_not_looked_after_in_this_run_is_left_alone(sto
 def test_more_links_than_are_followed_are_left_alone_the_last_ones(
     store: OutrigStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for number in range(links.MOST + 2):
+    for number in range(targets.MOST + 2):
         id_ = f"20260918T131320-{number:04x}"
         store.link(store.session(finished(id_, BEGAN), within=store.folder / f"runs/{number}"), id_)
-    assert len(LAYOUT.targets(store.place)) == links.MOST
-    assert len(store.ids()) == links.MOST
+    assert len(LAYOUT.targets(store.place)) == targets.MOST
+    assert len(store.ids()) == targets.MOST
     assert [each[:20] for each in store.problems()] == ["20260918T131320-0100", "20260918T131320-0101"]
 
 

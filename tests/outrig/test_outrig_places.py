@@ -175,10 +175,6 @@ def test_folders_of_one_session_are_its_own_but_not_the_one_that_the_user_chose(
     assert not LAYOUT.owns_folder(TARGET, "photos")
 
 
-def test_label_of_a_folder_elsewhere_is_made_from_its_path_for_ever() -> None:
-    assert grammar.label_of("/srv/runs/nightly") == "dir-ef531eb903de7ce9"
-
-
 @pytest.mark.parametrize(
     ("name", "is_one"),
     [

@@ -5,11 +5,12 @@ The id of a session is the name of its entry in the root, and never what a recor
 its root when it removes a session, so that an id with ``..`` in it leads anywhere.
 
 Below the root of the sessions lie entries, one a session; an entry that is a link leads to a folder elsewhere, which
-is a root of its own, whose label is made from its path.
+is a root of its own (`store.targets`).
 """
 
-import hashlib
 import re
+
+from store.targets import is_target
 
 SESSIONS = "sessions"
 """The label of the root that holds the entries."""
@@ -29,7 +30,6 @@ _SID = re.compile(
     re.ASCII,
 )
 _TEMP = re.compile(r"\.tmp[A-Za-z0-9]{6}", re.ASCII)
-_TARGET = re.compile(r"dir-[0-9a-f]{16}", re.ASCII)
 _NOT_NAMES = frozenset({"", ".", ".."})
 _LONGEST = 255
 
@@ -43,11 +43,6 @@ is_temp = _TEMP.fullmatch
 """Whether an interrupted write of a record leaves files of this name."""
 
 
-def label_of(target: str) -> str:
-    """The label of the root that an entry leads to, from its absolute path alone."""
-    return f"dir-{hashlib.sha256(target.encode(errors='surrogateescape')).hexdigest()[:16]}"
-
-
 def is_log_name(name: str) -> bool:
     """Whether a file or folder below the logs may be looked after: names that cannot be shown may not."""
     return name.isprintable() and 0 < len(name) <= _LONGEST and "/" not in name and name not in _NOT_NAMES
@@ -58,7 +53,7 @@ def knows(root: str, path: str) -> bool:
     if root == SESSIONS:
         entry, _, inside = path.partition("/")
         return is_entry(entry) is not None and (not inside or _is_inside(inside)) and not path.endswith("/")
-    return _TARGET.fullmatch(root) is not None and _is_inside(path)
+    return is_target(root) and _is_inside(path)
 
 
 def session_of(root: str, path: str) -> str | None:
@@ -74,7 +69,7 @@ def owns_folder(root: str, path: str) -> bool:
     if root == SESSIONS:
         entry, _, inside = path.partition("/")
         return is_entry(entry) is not None and (path == entry or inside == LOGS or _is_log(inside))
-    return _TARGET.fullmatch(root) is not None and (path == LOGS or _is_log(path))
+    return is_target(root) and (path == LOGS or _is_log(path))
 
 
 def _is_inside(path: str) -> bool:

@@ -18,11 +18,9 @@ import msgspec
 
 from store import opening
 from store.facts import Fingerprint, Place
-from store.layouts.outrig.grammar import SESSIONS, is_entry, label_of
+from store.layouts.outrig.grammar import SESSIONS, is_entry
 from store.names import FOLDER, printable
-
-MOST = 256
-"""Folders elsewhere that are looked after in one run; each is a root of its own."""
+from store.targets import MOST, label_of
 
 
 class Lead(Enum):

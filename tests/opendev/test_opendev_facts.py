@@ -116,6 +116,11 @@ def test_session_with_a_time_that_opendev_cannot_read_is_unknown(store: OpendevS
     assert store.facts().state is State.UNKNOWN
 
 
+def test_json_with_an_id_and_nothing_else_of_a_session_is_nobodys_empty_session(store: OpendevStore) -> None:
+    store.session({"json": b'{"id": "%s", "rows": [1, 2]}' % ID.encode()})
+    assert store.facts().state is State.UNKNOWN
+
+
 def test_session_without_times_counts_from_when_it_changed(store: OpendevStore) -> None:
     store.session(json=with_fields(created_at=None, updated_at=None), jsonl=TALK)
     found = store.facts()

@@ -285,6 +285,10 @@ def _recorded(found: _Found) -> _Verdict:
         return _Verdict(_UNKNOWN, "its record carries no id: to opendev it is a new session each time")
     if record.id != found.session:
         return _Verdict(_UNKNOWN, f"its record is of another session, {printable(record.id):.60}")
+    timeless = record.created_at is None and record.updated_at is None
+    if timeless and TRANSCRIPT not in found.members and records.is_empty(record.messages):
+        # opendev would load it, but never writes such a one: it may be somebody's own JSON that has an id.
+        return _Verdict(_UNKNOWN, "its record carries neither times nor messages, and there is no transcript")
     started = None if record.created_at is None else seconds_of(record.created_at)
     ended = None if record.updated_at is None else seconds_of(record.updated_at)
     if (started is None and record.created_at is not None) or (

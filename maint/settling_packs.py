@@ -14,7 +14,7 @@ import msgspec
 
 from maint.actions import Action, Outcome, Packing, Result, outcome_of
 from maint.marking import as_marked_now, home_of, mark_brought_back
-from store import archives, durable, looking, marks, names, opening, packs, removing, unpacking
+from store import archives, durable, ending, looking, marks, names, opening, packs, removing, unpacking
 from store.change import Skip, move_to_trash, put_back
 from store.emptied import Owned
 from store.facts import Member
@@ -83,7 +83,7 @@ def settle_archived(
         )
         if gone:
             if packing.originals == "remove" and len(moved) < len(action.members):
-                removing.end_moved(roots, action.members, run)
+                ending.end_moved(roots, action.members, run)
             if packing.part == "whole":
                 keep = packing.originals == "trash"
                 removing.remove_folders(roots, action.members, run, owned, keep=keep)

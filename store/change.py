@@ -16,9 +16,10 @@ outlives the grace period on a system without leases.
 
 from store.carrying import carry_over
 from store.copying import copy_out
+from store.ending import expire, let_go
 from store.looking import Skip, Stranded
 from store.making import make, make_new
-from store.removing import expire, let_go, move_to_trash, put_back, remove_empty_folders
+from store.removing import move_to_trash, put_back, remove_empty_folders
 from store.reverting import revert
 from store.rewriting import Rewritten, rewrite
 from store.roots import RootFds

@@ -1,7 +1,7 @@
-"""Removing: into the trash, out of it again, and for good.
+"""Removing: into the trash, and out of it again; how something ends for good is `store.ending`.
 
 What is guarded: a file is only ever moved, by a rename that replaces nothing, and is looked at again through the
-descriptor that was open all along; it ends for good after its grace period, if nobody has touched it since.
+descriptor that was open all along.
 So are symbolic links, which are never followed, and empty folders, where that very link or folder was planned.
 
 A folder that was moved to the trash is older than the run that did it; all others there were made for what they hold,
@@ -13,7 +13,6 @@ import os
 import stat
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from typing import TypeVar
 
 from store import emptied, leases, looking, names, opening, syscalls
@@ -25,8 +24,6 @@ from store.roots import RootFds, make_folders, mode_of
 from store.trash import leaves_below, was_moved
 
 _T = TypeVar("_T")
-
-_KEPT_KINDS = frozenset({stat.S_IFREG, stat.S_IFLNK, stat.S_IFDIR})
 
 
 def move_to_trash(
@@ -47,13 +44,14 @@ def move_to_trash(
     folders there are in those; ``put_back`` makes them again.
     ``left``, if given, gets the names of what others have put there, as `store.emptied.told` has them: that stays.
     """
-    _move_all(roots, members, run, lasting=True)
+    move_all(roots, members, run, lasting=True)
     if owned is not None:
         remove_folders(roots, members, run, owned, left, keep=True)
     return sum(member.fingerprint.size for member in members)
 
 
-def _move_all(roots: RootFds, members: tuple[Member, ...], run: str, *, lasting: bool) -> None:
+def move_all(roots: RootFds, members: tuple[Member, ...], run: str, *, lasting: bool) -> None:
+    """Move files to the trash of this run, all or none; they wait there, if ``lasting``, or end at once."""
     moved: list[Member] = []
     try:
         for member in members:
@@ -72,46 +70,6 @@ def _move_all(roots: RootFds, members: tuple[Member, ...], run: str, *, lasting:
         raise
 
 
-def let_go(
-    roots: RootFds,
-    members: tuple[Member, ...],
-    run: str,
-    ended: list[int] | None = None,
-    *,
-    owned: Owned | None = None,
-    left: list[str] | None = None,
-) -> int:
-    """Remove the files of a session that lies in a sealed pack, all or none; how many bytes ended with that.
-
-    Each is moved aside, into the trash of this run, and looked at again there, before it ends.
-    Where nobody can tell whether it is still open for writing, it stays in the trash, and ends with that.
-    Raises as `move_to_trash` does.
-    ``ended``, if given, gets descriptors of files that have no name any more: closing them is what frees their bytes, and takes
-    longer than all the rest, so that whoever removes many closes several at once.
-    ``owned`` and ``left`` are as `move_to_trash` has them.
-    """
-    if len(members) == 1:
-        freed = _let_one_go(roots, members[0], run, ended)
-    else:
-        _move_all(roots, members, run, lasting=False)
-        freed = end_moved(roots, members, run)
-    if owned is not None:
-        remove_folders(roots, members, run, owned, left, keep=False)
-    return freed
-
-
-def end_moved(roots: RootFds, members: tuple[Member, ...], run: str) -> int:
-    """End those files in the trash of a run that are of a session in a sealed pack; how many bytes that was."""
-    freed = 0
-    for member in members:
-        above, _, name = names.trash_path(run, member.root, member.path).rpartition("/")
-        with suppress(FileNotFoundError, Skip):
-            end = partial(_end, name=name, expected=member.fingerprint, sure=True)
-            _in_folder(roots, roots.home(member.root), above, end)
-            freed += member.fingerprint.size
-    return freed
-
-
 def remove_folders(
     roots: RootFds,
     members: tuple[Member, ...],
@@ -123,7 +81,7 @@ def remove_folders(
 ) -> None:
     """Remove the folders that files which are gone leave behind; with ``keep`` what put_back would not know of is kept.
 
-    `move_to_trash` and `let_go` end with it, and whoever brings one of these to its end that was killed.
+    `move_to_trash` and `store.ending.let_go` end with it, and whoever brings one of these to its end that was killed.
     """
     found = emptied.look(roots, members, owned)
     for member in found.bare:
@@ -164,7 +122,7 @@ def put_back(roots: RootFds, run: str, root: str, rel: str) -> None:
 
         target = make_folders(target, above, modes=mode, made=made)
     try:
-        _in_folder(
+        in_folder(
             roots,
             home,
             kept,
@@ -192,29 +150,6 @@ def _bring_along(roots: RootFds, run: str, root: str, path: str) -> None:
                 put_back(roots, run, root, waiting.path)
 
 
-def expire(roots: RootFds, rel: str, expected: Fingerprint) -> int:
-    """Delete one file of our trash or our backups for good; how many bytes that was, 0 if it was gone already.
-
-    ``rel`` is its path below the root that keeps it, ``expected`` what was recorded when it got there.
-    Raises Skip if anything was written to it since, or somebody is about to.
-    """
-    top = names.TRASH
-    kept = names.parse_trash_path(rel)
-    if kept is None:
-        top = names.BACKUP
-        kept = names.parse_backup_path(rel)
-    if kept is None:
-        raise ValueError(f"not in our trash or backups: {names.printable(rel)}")
-    home = roots.home(kept.root)
-    above, _, name = rel.rpartition("/")
-    try:
-        _in_folder(roots, home, above, partial(_end, name=name, expected=expected))
-    except FileNotFoundError:
-        return 0
-    roots.took_one(home, above, top)
-    return expected.size
-
-
 def remove_empty_folders(roots: RootFds, run: str) -> None:
     """Remove the folders in which a run keeps nothing any more, as several workers or a killed one may leave them.
 
@@ -229,47 +164,7 @@ def remove_empty_folders(roots: RootFds, run: str) -> None:
     roots.forget()
 
 
-def _let_one_go(roots: RootFds, member: Member, run: str, ended: list[int] | None) -> int:
-    """As `let_go`, for a session of one file, of which there may be very many."""
-    home = roots.home(member.root)
-    trash = names.trash_path(run, member.root, member.path)
-    own, _, name = member.path.rpartition("/")
-    try:
-        folder, fd = looking.open_below(roots, member.root, own, name)
-    except FileNotFoundError:
-        _require_moved(roots, home, trash, member)
-        return 0
-    except OSError as error:
-        if error.errno == errno.ENOTDIR:
-            raise Skip("lies behind something that is no folder") from None
-        reason = opening.refused_open(error)
-        if reason is None:
-            raise
-        raise Skip(reason) from None
-    ending = False
-    try:
-        lease = looking.require_quiet(fd)
-        around = os.fstat(folder) if own else roots.stat(member.root)
-        looking.require_planned(os.fstat(fd), around, member.fingerprint)
-        lasting = lease is not Lease.HELD  # else it lies in the trash for a moment only
-        kept = _move_open(roots, home, trash, fd, folder, name, member.fingerprint, lease, lasting=lasting)
-        above, _, kept_name = trash.rpartition("/")
-        if lasting:
-            roots.put_one(home, above)
-            return 0
-        # It was looked at there through the descriptor that is still open.
-        os.unlink(kept_name, dir_fd=kept)
-        if ended is not None:
-            leases.drop_lease(fd)
-            ended.append(fd)
-            ending = True
-        return member.fingerprint.size
-    finally:
-        if not ending:
-            looking.close(fd)
-
-
-def _require_moved(roots: RootFds, home: str, trash: str, member: Member) -> None:
+def require_moved(roots: RootFds, home: str, trash: str, member: Member) -> None:
     """Raise `Gone` unless an earlier attempt of this run has moved the file to the trash."""
     found = looking.stat_below(roots[home], trash)
     if found is None or not opening.fingerprint(found).same_content(member.fingerprint):
@@ -290,10 +185,10 @@ def _move(roots: RootFds, member: Member, run: str, *, lasting: bool = True) -> 
             if stat.S_ISDIR(found.st_mode):
                 _require_movable(fd, found, run)
             stays = lasting or (lease is not Lease.HELD and stat.S_ISREG(found.st_mode))
-            _move_open(roots, home, trash, fd, folder, name, member.fingerprint, lease, lasting=stays)
+            move_open(roots, home, trash, fd, folder, name, member.fingerprint, lease, lasting=stays)
             roots.put_one(home, trash.rpartition("/")[0])
     except Gone:
-        _require_moved(roots, home, trash, member)
+        require_moved(roots, home, trash, member)
         return False
     return True
 
@@ -306,7 +201,7 @@ def _require_movable(fd: int, found: os.stat_result, run: str) -> None:
         raise Skip("is a folder that was changed since this run began")
 
 
-def _move_open(
+def move_open(
     roots: RootFds,
     home: str,
     trash: str,
@@ -351,38 +246,7 @@ def _move_open(
     raise Skip("changed while it was removed")
 
 
-def _end(folder: int, *, name: str, expected: Fingerprint, sure: bool = False) -> None:
-    fd = looking.open_as_it_is(folder, name)
-    try:
-        lease = leases.read_lease(fd)
-        found = os.fstat(fd)
-        kind = stat.S_IFMT(found.st_mode)
-        if kind not in _KEPT_KINDS:
-            raise Skip(opening.refuse_reason(found, found) or "is no regular file")
-        if not opening.fingerprint(found).same_content(expected):
-            raise Skip("changed since it was put there")
-        if lease is Lease.BUSY:
-            raise Skip("is open for writing")
-        if kind == stat.S_IFDIR:
-            _end_folder(folder, name)
-            return
-        if sure and lease is not Lease.HELD and kind == stat.S_IFREG:
-            raise Skip("lies where nobody can tell whether it is open for writing")
-        os.unlink(name, dir_fd=folder)
-    finally:
-        looking.close(fd)
-
-
-def _end_folder(folder: int, name: str) -> None:
-    try:
-        os.rmdir(name, dir_fd=folder)
-    except OSError as error:
-        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
-            raise
-        raise Skip("is a folder that something was put into") from None
-
-
-def _in_folder(roots: RootFds, home: str, relative: str, act: Callable[[int], _T]) -> _T:
+def in_folder(roots: RootFds, home: str, relative: str, act: Callable[[int], _T]) -> _T:
     """Act in a folder of ours; once more if the one that was kept open may have been removed and made again."""
     try:
         return act(roots.existing(home, relative))

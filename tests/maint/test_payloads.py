@@ -6,11 +6,10 @@ import time
 from pathlib import Path
 
 import pytest
+from maint_world import rules
 
 import maint
-from maint import selection
 from maint.actions import Verb
-from policies import Policy, load_policy
 from store.archives import with_archives
 from store.facts import Place
 from store.layouts.outrig import LAYOUT
@@ -21,16 +20,6 @@ ID, OTHER = "20260712T164416-f507", "20260713T164416-0001"
 PAYLOADS = "  - archive: {older_than: 1d, part: payload}\n"
 WHOLE = "  - archive: {older_than: 1d}\n"
 TIDY = "  - delete-empty: {idle_for: 1d}\n"
-
-
-def rules(passes: str) -> Policy:
-    return load_policy(
-        f"version: 1\npasses:\n{passes}",
-        source="p.yaml",
-        passes=selection.pass_options(),
-        kinds=selection.kinds(),
-        zone=selection.machine_zone(),
-    )
 
 
 class Runs:

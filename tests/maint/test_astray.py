@@ -1,4 +1,4 @@
-"""What a review for lost sessions had doubts about: sessions of many files, payloads, folders elsewhere, plan files."""
+"""Ways in which a session could go astray: of many files, with a payload, in a folder elsewhere, through a plan file."""
 
 import json
 import os
@@ -6,17 +6,18 @@ import shutil
 import time
 from pathlib import Path
 
+import maint_world
 import msgspec
 import pytest
 
 import maint
-from maint import engine, selection
+from maint import engine
 from maint.actions import Verb
 from maint.archived import archived
 from maint.run import Listener, Run
 from maint.saved import PlanUnusable, read_plan
 from maint.whereabouts import places_named
-from policies import Policy, load_policy
+from policies import Policy
 from store import opening, targets
 from store.archives import with_archives
 from store.change import RootFds, move_to_trash
@@ -37,13 +38,7 @@ SESSION = "3f9c0a7d21be"
 
 
 def rules(passes: str) -> Policy:
-    return load_policy(
-        f"version: 1\n{UNLIMITED}passes:\n{passes}",
-        source="p.yaml",
-        passes=selection.pass_options(),
-        kinds=selection.kinds(),
-        zone=selection.machine_zone(),
-    )
+    return maint_world.rules(passes, UNLIMITED)
 
 
 class Store:

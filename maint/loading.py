@@ -282,8 +282,9 @@ def _close_all(fds: list[int]) -> None:
 def wanted(roots: RootFds, n: int, action: Action, owned: Owned) -> Wanted:
     """The session of an action as `store.packing` takes it."""
     assert action.account is not None
-    known = [
-        member for member in action.members if member.root in roots.labels
-    ]  # what is not is told when it is read
-    folders = folders_of(roots, known, owned)
+    folders: tuple[tuple[str, str, int], ...] = ()
+    if any("/" in member.path for member in action.members):
+        # A root that is not there is told when its files are to be read.
+        known = [member for member in action.members if member.root in roots.labels]
+        folders = folders_of(roots, known, owned)
     return Wanted(n, action.session, action.members, action.account, action.pass_, folders)

@@ -31,11 +31,8 @@ CHUNK = 1000
 SMALL = 2000
 """Up to so many sessions starting workers costs more than it saves."""
 
-_CORRUPT, _UNKNOWN, _CRASHED = (
-    State.CORRUPT,
-    State.UNKNOWN,
-    State.CRASHED,
-)  # looked up once, because that is slow
+# Looked up once, because that is slow.
+_CORRUPT, _UNKNOWN, _CRASHED = State.CORRUPT, State.UNKNOWN, State.CRASHED
 
 _encode = msgspec.json.Encoder().encode
 

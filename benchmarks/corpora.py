@@ -27,7 +27,7 @@ from typing import NamedTuple, TypeVar
 from benchmarks.agents import File, opendev_files, outrig_files, snapshot_files
 from benchmarks.commands import stretch
 from store.facts import Place
-from store.layout import Layout, known_layouts
+from store.layout import Layout, layout_of
 from store.layouts.rec import specimens as rec
 
 VERSION = 3
@@ -92,7 +92,7 @@ class Corpus(NamedTuple):
 
     @property
     def layout(self) -> Layout:
-        return known_layouts()[self.kind]
+        return layout_of(self.kind)
 
     @property
     def place(self) -> Place:

@@ -14,7 +14,7 @@ from store import archives, edges, manifest, unpacking
 from store.archived import Archived
 from store.catalogue import Catalogue
 from store.facts import Fingerprint, Member, Place
-from store.layout import known_layouts
+from store.layout import layout_of
 from store.names import printable
 from store.roots import RootFds
 
@@ -170,7 +170,7 @@ def content(place: Place, each: Archived, *, raw: bool) -> Iterator[bytes]:
 
     Raises OSError, and `store.frames.Damaged`: with ``raw`` perhaps only when all bytes have been given.
     """
-    layout = known_layouts()[place.kind]
+    layout = layout_of(place.kind)
     with ExitStack() as stack:
         roots = stack.enter_context(open_roots(place))
         catalogue = stack.enter_context(Catalogue.open(place, roots))

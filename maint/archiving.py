@@ -33,7 +33,7 @@ from store.archived import Archived
 from store.change import remove_empty_folders
 from store.durable import Poisoned
 from store.facts import Place
-from store.layout import known_layouts
+from store.layout import layout_of
 from store.manifest import Head
 from store.marks import Mark, Why
 from store.packs import PackWriter
@@ -112,7 +112,7 @@ class _Archiver:
             how.level,
             planned.line_at,
             desk.read,
-            known_layouts()[place.kind].owns_folder,
+            layout_of(place.kind).owns_folder,
         )
         self._sealed = ""
         self._leaving: Iterator[list[Job]] = iter(())

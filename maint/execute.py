@@ -20,7 +20,7 @@ from store import change, durable, locks, looking, names, opening
 from store.change import Skip, Stranded
 from store.durable import Poisoned
 from store.facts import Fingerprint, Member, Place
-from store.layout import Unmendable, known_layouts
+from store.layout import Unmendable, layout_of
 from store.reverting import revert
 from store.roots import RootFds
 
@@ -37,7 +37,7 @@ class Hands:
 
     def __init__(self, place: Place, run: str) -> None:
         self._place = place
-        self._layout = known_layouts()[place.kind]
+        self._layout = layout_of(place.kind)
         self._run = run
         self._roots: RootFds | None = None
 

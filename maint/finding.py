@@ -13,7 +13,7 @@ from maint.grace import grace_of
 from maint.reaching import open_roots
 from store import edges, names, opening, trash
 from store.facts import Place, Session
-from store.layout import Moment, known_layouts
+from store.layout import Moment, layout_of
 from store.trash import Trashed
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def sessions(
     """
     now = time.time() if at is None else at
     for place in stores:
-        layout = known_layouts()[place.kind]
+        layout = layout_of(place.kind)
         listing = layout.discover(place, Moment(now, grace_of(policy, now)))
         for found in layout.read(place, listing.context, listing.entries):
             if isinstance(found, Session):
@@ -106,7 +106,7 @@ def find_trashed(session: str, stores: list[Place]) -> tuple[Place, str, list[Tr
 
 def content(place: Place, session: Session, *, raw: bool) -> Iterator[bytes]:
     """The session's records for a person, a line each, or its bytes as they are; OSError if it cannot be read."""
-    layout = known_layouts()[place.kind]
+    layout = layout_of(place.kind)
     with open_roots(place) as roots:
         for member in session.members:
             try:
@@ -147,7 +147,7 @@ def log(run: str | None, stores: list[Place]) -> Iterator[journal.Line]:
 
 def id_of(place: Place, kept: Trashed) -> str:
     """The id of the session that waits there, or its file's name where it is none."""
-    return known_layouts()[place.kind].session_of(kept.root, kept.path) or kept.path
+    return layout_of(place.kind).session_of(kept.root, kept.path) or kept.path
 
 
 def _called(stores: list[Place]) -> str:

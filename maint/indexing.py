@@ -21,7 +21,7 @@ from maint.journal import IndexedLine
 from store import change, looking, names, opening
 from store.change import Skip
 from store.facts import Fingerprint, Member, Place, Problem
-from store.layout import Layout, Unmendable, known_layouts
+from store.layout import Layout, Unmendable, layout_of
 from store.roots import RootFds
 
 _TRIES = 3
@@ -40,7 +40,7 @@ class Touched:
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        self._layout = known_layouts()[place.kind]
+        self._layout = layout_of(place.kind)
         self._sessions: dict[tuple[str, str], set[str]] = {}
         self._undone: set[tuple[str, str]] = set()
         self._brought_back: set[tuple[str, str]] = set()
@@ -233,7 +233,7 @@ def keep_true(
     told: Callable[[IndexedLine], None],
 ) -> Iterator[Problem]:
     """Make all indexes tell what was done, numbered from ``first``, and tell of each; what could not be done."""
-    layout = known_layouts()[place.kind]
+    layout = layout_of(place.kind)
     for n, ((root, path), sessions) in enumerate(touched.indexes(), first):
         try:
             done = reindex(roots, layout, root, path, sessions, run, n)

@@ -23,7 +23,7 @@ from maint.workers import default_jobs
 from store import copying
 from store.archived import Archived
 from store.facts import Place
-from store.layout import known_layouts
+from store.layout import layout_of
 from store.names import printable
 from store.trash import Trashed
 
@@ -210,7 +210,7 @@ def _chosen(sessions: list[str], stores: list[Place]) -> list[_Waiting]:
 
 def _payload(place: Place, session: str) -> Iterator[_Waiting]:
     """The payload of a session, if it is in a pack."""
-    if known_layouts()[place.kind].has_payload:
+    if layout_of(place.kind).has_payload:
         found = archived.newest(session + PAYLOAD, place)
         if found is not None:
             yield place, session + PAYLOAD, found

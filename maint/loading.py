@@ -20,7 +20,7 @@ from store.durable import Poisoned
 from store.emptied import Owned, folders_of
 from store.facts import Member, Place
 from store.frames import Damaged, Span
-from store.layout import known_layouts
+from store.layout import layout_of
 from store.manifest import PackedMember
 from store.packing import Batch, RawFrame, Wanted
 from store.packs import PackReader, Verdict
@@ -132,7 +132,7 @@ class Loader:
     @property
     def _owned(self) -> Owned:
         """Which folders the program makes for one session alone; a pack by itself, which is only read, has no program."""
-        return known_layouts()[self._place.kind].owns_folder
+        return layout_of(self._place.kind).owns_folder
 
     @property
     def roots(self) -> RootFds:

@@ -23,7 +23,7 @@ from store import archives, names, opening
 from store.archived import Archived, PackFacts
 from store.catalogue import Catalogue
 from store.facts import Member, Place, Problem, Session, State
-from store.layout import known_layouts
+from store.layout import layout_of
 from store.marks import Why
 from store.roots import RootFds
 from store.single import Filed
@@ -81,7 +81,7 @@ def copies_of(shelf: Shelf, policy: Policy) -> dict[str, tuple[int, float]]:
 
 def payloads_of(shelf: Shelf) -> Payloads:
     """The sessions whose payload is in a pack: whatever they look like now, they were not empty."""
-    if not known_layouts()[shelf.place.kind].has_payload:
+    if not layout_of(shelf.place.kind).has_payload:
         return Payloads()
     away = bool(archives.unreachable(shelf.place, shelf.roots))
     if not shelf.has_packs:

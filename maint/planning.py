@@ -29,7 +29,7 @@ from maint.survey import Draft, Reader, StoreSurvey, read_draft, read_drafts, su
 from maint.verdicts import Act
 from policies import NameTemplate, Policy
 from store.facts import Member, Place, Problem
-from store.layout import Moment, known_layouts
+from store.layout import Moment, layout_of
 from store.trash import Trashed
 
 _encode = msgspec.json.Encoder().encode
@@ -81,7 +81,7 @@ def make_plan(
     listings = {}
     for ground in grounds:
         place = ground.place
-        layout = known_layouts()[place.kind]
+        layout = layout_of(place.kind)
         judge = Judge(policy, passes, place.name, now, ground.spared)
         spool: IO[bytes] = Spool()
         with as_owner(place.path):
@@ -189,7 +189,7 @@ def _named(draft: Draft, when: float, policy: Policy, taken: set[str], moved: di
 
 def _expire(store: PlannedStore, ground: Ground, policy: Policy, now: float) -> None:
     """End what has waited in the trash for long enough."""
-    layout = known_layouts()[store.place.kind]
+    layout = layout_of(store.place.kind)
     ripe = policy.trash.keep_for.before(now, policy.zone)
     for kept in ground.ripe():
         if kept.since >= ripe:

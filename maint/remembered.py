@@ -16,7 +16,7 @@ import msgspec
 
 from maint.version import VERSION
 from store import durable, opening
-from store.layout import known_layouts
+from store.layout import known_kinds
 
 if TYPE_CHECKING:
     from policies import Policy
@@ -50,7 +50,7 @@ def stores(text: bytes, env: Mapping[str, str] | None = None) -> list[Named] | N
         return None
     finally:
         os.close(fd)
-    return named if all(each.kind in known_layouts() for each in named) else None
+    return named if all(each.kind in known_kinds() for each in named) else None
 
 
 def remember(text: bytes, policy: "Policy", env: Mapping[str, str] | None = None) -> None:

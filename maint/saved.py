@@ -15,7 +15,7 @@ from maint.actions import Action, Packing, Verb
 from maint.reaching import describe
 from store import names, targets
 from store.facts import Member, Place
-from store.layout import known_layouts
+from store.layout import known_kinds, layout_of
 from store.marks import Why
 
 LINE_LIMIT = 1 << 20
@@ -127,7 +127,7 @@ def _decode_line(path: str, number: int, line: bytes) -> PlanLine | Action | Sum
 
 
 def _check_stores(path: str, head: PlanLine) -> None:
-    kinds = known_layouts()
+    kinds = known_kinds()
     for name, store in head.stores.items():
         if store.kind not in kinds:
             raise PlanUnusable(
@@ -222,7 +222,7 @@ def _misplaced(action: Action, store: StoreLine) -> str | None:
 
 def _may_list(store: StoreLine, root: str, path: str) -> bool:
     """Whether a file may be one that lists sessions: what is one of a session's own is written over by nobody."""
-    layout = known_layouts()[store.kind]
+    layout = layout_of(store.kind)
     return root in store.roots and names.is_clean(path) and layout.is_index(root, path)
 
 
@@ -231,7 +231,7 @@ def _is_for(verb: Verb, member: Member, kind: str) -> bool:
         return bool(names.parse_trash_path(member.path) or names.parse_backup_path(member.path))
     if verb is Verb.COMPACT:
         return names.is_archive_root(member.root)
-    knows = known_layouts()[kind].knows
+    knows = layout_of(kind).knows
     packed = names.parse_zst_path(member.path) if verb is Verb.PRUNE else None
     return knows(member.root, member.path) or (packed is not None and knows(member.root, packed))
 

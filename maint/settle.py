@@ -32,7 +32,7 @@ from maint.settling_packs import (
 from store import durable, looking, names, removing, trash
 from store.change import Skip, carry_over, put_back
 from store.facts import Fingerprint, Place, Problem
-from store.layout import Unmendable, known_layouts
+from store.layout import Unmendable, layout_of
 from store.roots import RootFds
 from store.trash import Trashed
 
@@ -137,7 +137,7 @@ def _settle_one(
     roots: RootFds, place: Place, hands: Hands, sealed: Sealed, n: int, action: Action, run: str
 ) -> Outcome | None:
     """What became of an action whose outcome was never written down; ``None`` if it was not begun."""
-    owned = known_layouts()[place.kind].owns_folder
+    owned = layout_of(place.kind).owns_folder
     if action.packing is not None and action.packing.form == "file":
         from maint.filing import settled  # noqa: PLC0415  what it takes is imported when there is such a thing
 
@@ -168,7 +168,7 @@ def _has_begun(roots: RootFds, place: Place, run: str, n: int, action: Action) -
     """Whether a recovery has left anything: a temporary file, a backup, or a file that it made."""
     changed = max(member.fingerprint.mtime_ns for member in action.members) / 1e9
     try:
-        mend = known_layouts()[place.kind].mend(action.session, action.members, action.name, changed)
+        mend = layout_of(place.kind).mend(action.session, action.members, action.name, changed)
     except Unmendable:
         return False
     home = roots[roots.home(mend.source.root)]

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from store import single
 from store.archived import Archived
 from store.facts import Place
-from store.layout import known_layouts
+from store.layout import layout_of
 from store.roots import RootFds
 from store.single import Filed, Unread
 
 
 def singles(place: Place, roots: RootFds) -> Iterator[Filed | Unread]:
     """All files of a store that by their names are sessions archived so, in the order of their paths."""
-    yield from single.look_at_all(roots, known_layouts()[place.kind].session_of)
+    yield from single.look_at_all(roots, layout_of(place.kind).session_of)
 
 
 def as_archived(each: Filed) -> Archived:
@@ -31,7 +31,7 @@ def archived(place: Place, roots: RootFds) -> list[Archived]:
 
 def find(place: Place, roots: RootFds, name: str) -> list[Archived]:
     """Those of this id, or else of an id that begins so, or else of this name."""
-    session_of = known_layouts()[place.kind].session_of
+    session_of = layout_of(place.kind).session_of
 
     def begins(root: str, path: str) -> bool:
         return (session_of(root, path) or "").startswith(name)

@@ -14,7 +14,7 @@ from maint.journal import IndexedLine
 from maint.marking import home_of
 from store import looking, names, opening, trash
 from store.facts import Member, Place
-from store.layout import known_layouts
+from store.layout import layout_of
 from store.marks import Why
 from store.roots import RootFds
 from store.trash import Trashed
@@ -293,7 +293,7 @@ def find_trashed(roots: RootFds, place: Place, session: str) -> dict[str, list[T
     Ids stand in the names of files, as a rule; unless the very one that is asked for does, the journals of the runs
     tell of those that do not.
     """
-    layout = known_layouts()[place.kind]
+    layout = layout_of(place.kind)
     waiting = list(trash.list_trash(roots))
     found: dict[str, list[Trashed]] = {}
     for kept in waiting:

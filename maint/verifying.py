@@ -27,7 +27,7 @@ from maint.workers import Crew, Died, default_jobs
 from store import archives, looking, manifest, names, single, verified
 from store.facts import Place
 from store.frames import Damaged
-from store.layout import known_layouts
+from store.layout import layout_of
 from store.packs import Verdict
 from store.roots import RootFds
 
@@ -256,7 +256,7 @@ def _list_packs(shelf: _Shelf, result: Verification) -> None:
             lost.append((place.roots[label], describe(error)))
             continue
         shelf.there += [_pack(label, name, place.roots[label], folder) for name in found]
-    is_session = known_layouts()[place.kind].session_of
+    is_session = layout_of(place.kind).session_of
     for path in single.find(roots, is_session):
         found_there = looking.stat_below(roots[roots.first], path)
         if found_there is not None:

@@ -9,7 +9,7 @@ import msgspec
 
 from store.archives import with_archives
 from store.facts import Place
-from store.layout import Layout, Moment, known_layouts
+from store.layout import Layout, Moment, known_kinds, known_layouts, layout_of
 from store.names import printable
 from store.targets import with_targets
 
@@ -45,19 +45,18 @@ def places_named(specs: "Sequence[StoreSpec | Named]", env: Mapping[str, str] | 
 
 def _with_all_roots(place: Place) -> Place:
     """The store with the folders of its packs, and those elsewhere that its entries lead to."""
-    return with_targets(with_archives(place), known_layouts()[place.kind].targets(place))
+    return with_targets(with_archives(place), layout_of(place.kind).targets(place))
 
 
 def _places(specs: "Sequence[StoreSpec | Named]", env: Mapping[str, str]) -> list[Place]:
     home = os.path.expanduser("~")
     found: list[Place] = []
-    layouts = known_layouts()
     if not specs:
-        for kind, layout in layouts.items():
+        for kind, layout in known_layouts().items():
             found += _default_places(kind, layout, env, home)
         return found
     for spec in specs:
-        layout = layouts[spec.kind]
+        layout = layout_of(spec.kind)
         if spec.paths:
             paths = {key: os.path.expanduser(path) for key, path in spec.paths.items()}
             found.append(Place(spec.name, spec.kind, layout.roots(paths, env, home)))
@@ -94,5 +93,5 @@ def place_at(path: str, now: float, env: Mapping[str, str] | None = None) -> Pla
         if layout.discover(place, Moment(now, 0.0)).entries:
             return _with_all_roots(place)
     raise NoStore(
-        f"no sessions of {', '.join(known_layouts())} in {printable(path)}; name the store in a policy"
+        f"no sessions of {', '.join(known_kinds())} in {printable(path)}; name the store in a policy"
     )

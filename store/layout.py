@@ -179,10 +179,20 @@ def xdg_folder(env: Mapping[str, str], key: str, default: str) -> str:
 
 
 @cache
+def known_kinds() -> tuple[str, ...]:
+    """The names of all kinds, in order; each is that of its module, with hyphens. None is imported for it."""
+    return tuple(sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(layouts.__path__)))
+
+
+@cache
+def layout_of(kind: str) -> Layout:
+    """The layout of a kind; KeyError for an unknown one. Whoever works on one store does without the others."""
+    if kind not in known_kinds():
+        raise KeyError(kind)
+    found: Layout = importlib.import_module(f"{layouts.__name__}.{kind.replace('-', '_')}").LAYOUT
+    return found
+
+
 def known_layouts() -> Mapping[str, Layout]:
     """All layouts by kind."""
-    found = [
-        importlib.import_module(f"{layouts.__name__}.{module.name}").LAYOUT
-        for module in pkgutil.iter_modules(layouts.__path__)
-    ]
-    return {layout.kind: layout for layout in sorted(found, key=lambda layout: layout.kind)}
+    return {kind: layout_of(kind) for kind in known_kinds()}

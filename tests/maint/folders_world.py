@@ -12,9 +12,9 @@ import pytest
 from store import layouts, names, opening
 from store.change import RootFds, move_to_trash
 from store.facts import Listing, Member, Place, Problem, Session
-from store.layout import Layout, Mend, Moment, Specimen, Unmendable, known_layouts
+from store.layout import Layout, Mend, Moment, Specimen, Unmendable, known_kinds, layout_of
 
-KIND = "test_folders"
+KIND, MODULE = "test-folders", "test_folders"
 RUN = names.new_run_id(1_770_000_000.0, b"abc")
 OLD = 1_700_000_000.0
 
@@ -63,14 +63,16 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     """A store of that kind, which is found as every kind is: by a module in one of the folders of layouts."""
     plugs = tmp_path / "plugs"
     plugs.mkdir()
-    (plugs / f"{KIND}.py").write_text("from folders_world import FoldersLayout\n\nLAYOUT = FoldersLayout()\n")
+    (plugs / f"{MODULE}.py").write_text("from folders_world import FoldersLayout\n\nLAYOUT = FoldersLayout()\n")
     monkeypatch.setattr(layouts, "__path__", [*layouts.__path__, str(plugs)])
     importlib.invalidate_caches()
-    known_layouts.cache_clear()
+    known_kinds.cache_clear()
+    layout_of.cache_clear()
     (tmp_path / "sessions").mkdir()
     yield Place("mine", KIND, {"sessions": str(tmp_path / "sessions")})
-    known_layouts.cache_clear()
-    sys.modules.pop(f"{layouts.__name__}.{KIND}", None)
+    known_kinds.cache_clear()
+    layout_of.cache_clear()
+    sys.modules.pop(f"{layouts.__name__}.{MODULE}", None)
 
 
 def put(

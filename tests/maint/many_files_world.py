@@ -22,7 +22,7 @@ from maint.demo import build_store
 from store import targets
 from store.archives import with_archives
 from store.facts import Place
-from store.layout import known_layouts
+from store.layout import layout_of
 from store.layouts.opendev import specimens as opendev
 from store.layouts.outrig import specimens as outrig
 
@@ -72,7 +72,7 @@ class ManyFiles(World, ABC):
 
     def __init__(self, folder: Path, now: float) -> None:
         super().__init__(folder, now)
-        layout = known_layouts()[self.kind]
+        layout = layout_of(self.kind)
         bare, self.specimens = build_store(layout, str(folder), now)
         self.sessions = Path(bare.path)
         for label, path in bare.roots.items():
@@ -88,7 +88,7 @@ class ManyFiles(World, ABC):
 
     @property
     def place(self) -> Place:
-        layout = known_layouts()[self.kind]
+        layout = layout_of(self.kind)
         return with_archives(targets.with_targets(self._bare, layout.targets(self._bare)))
 
     def rules(self, passes: str = EVERYTHING, rest: str = "") -> None:

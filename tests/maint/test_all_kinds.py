@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from maint.demo import write_specimens
-from store.layout import known_layouts
+from store.layout import known_layouts, layout_of
 
 MAINT = [sys.executable, "-c", "from maint.cli import main; main()"]
 
@@ -28,7 +28,7 @@ class Home:
 
     def fill(self, kind: str, which: str = "") -> dict[str, str]:
         """Write the specimens of a kind at one of its default places; its roots."""
-        layout = known_layouts()[kind]
+        layout = layout_of(kind)
         roots = dict(layout.default_roots(self.env, str(self.path), sys.platform)[which])
         fitting = [
             each for each in layout.specimens(self.now) if {root for root, _ in each.files} <= roots.keys()

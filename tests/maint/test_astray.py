@@ -22,7 +22,7 @@ from store import opening, targets
 from store.archives import with_archives
 from store.change import RootFds, move_to_trash
 from store.facts import Member, Place
-from store.layout import known_layouts
+from store.layout import layout_of
 from store.layouts.opendev import specimens as opendev
 from store.looking import Stranded
 from store.names import new_run_id
@@ -52,7 +52,7 @@ class Store:
 
     @property
     def place(self) -> Place:
-        layout = known_layouts()[self.kind]
+        layout = layout_of(self.kind)
         bare = Place("mine", self.kind, layout.roots({"path": str(self.root)}, {}, "/home/ana"))
         place = with_archives(bare)
         return targets.with_targets(place, layout.targets(place))

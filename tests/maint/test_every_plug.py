@@ -286,3 +286,8 @@ def test_default_roots_are_absolute_and_below_home(layout: Layout, platform: str
     for roots in stores.values():
         assert next(iter(roots.values())).startswith("/home/x/")
         assert [root for root in roots.values() if not root.startswith("/")] == []
+
+
+@EVERY_LAYOUT
+def test_layout_is_one_module_of_its_kinds_name(layout: Layout) -> None:
+    assert type(layout).__module__ == f"store.layouts.{layout.kind.replace('-', '_')}"

@@ -137,3 +137,17 @@ def test_memory_that_somebody_has_spoilt_is_not_believed(world: World, spoil: by
     assert "yaml" in imported(world, "restore", "abc")
     kept.chmod(0o666)  # others could write to it
     assert "yaml" in imported(world, "restore", "abc")
+
+
+def test_specimens_are_for_the_demo_alone(world: World) -> None:
+    for arguments in (*LIGHT, ("sweep",), ("status",)):
+        assert [each for each in imported(world, *arguments) if each.endswith(".specimens")] == [], arguments
+
+
+def test_store_of_one_kind_is_looked_into_without_knowing_the_others(world: World) -> None:
+    world.policy_file.write_text(
+        policy_text(rest=f"stores: {{mine: {{kind: rec, path: {world.sessions}, state: {world.state}}}}}\n")
+    )
+    imported(world, "restore", "abc")  # the policy is remembered from now on
+    found = imported(world, "restore", "abc")
+    assert [each for each in found if each.startswith("store.layouts.") and ".rec" not in each] == []

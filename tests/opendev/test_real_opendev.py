@@ -46,7 +46,7 @@ from typing import Any
 import pytest
 
 from store.facts import Place, Problem, Session, State
-from store.layout import Layout, Moment, known_layouts
+from store.layout import Layout, Moment, layout_of
 
 DRIVER = os.environ.get("MAINT_REAL_OPENDEV") or ""
 MAINT = [sys.executable, "-c", "from maint.cli import main; main()"]
@@ -146,13 +146,13 @@ class Real:
 
     def place(self, kind: str) -> Place:
         """The store of this kind in this home, as it is found when nobody names one."""
-        layout = known_layouts()[kind]
+        layout = layout_of(kind)
         stores = layout.default_roots(self.env, str(self.home), sys.platform).values()
         (roots,) = [each for each in stores if next(iter(each.values())).startswith(str(self.data))]
         return Place(kind, kind, roots)
 
     def survey(self, kind: str, grace: float = DAY) -> list[Session | Problem]:
-        layout: Layout = known_layouts()[kind]
+        layout: Layout = layout_of(kind)
         place = self.place(kind)
         listing = layout.discover(place, Moment(time.time(), grace))
         return [*listing.problems, *layout.read(place, listing.context, listing.entries)]

@@ -63,7 +63,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     """A store of that kind, which is found as every kind is: by a module in one of the folders of layouts."""
     plugs = tmp_path / "plugs"
     plugs.mkdir()
-    (plugs / f"{MODULE}.py").write_text("from folders_world import FoldersLayout\n\nLAYOUT = FoldersLayout()\n")
+    (plugs / f"{MODULE}.py").write_text(
+        "from folders_world import FoldersLayout\n\nLAYOUT = FoldersLayout()\n"
+    )
     monkeypatch.setattr(layouts, "__path__", [*layouts.__path__, str(plugs)])
     importlib.invalidate_caches()
     known_kinds.cache_clear()

@@ -17,6 +17,7 @@ from maint.actions import Action, Outcome, Result, Verb, outcome_of
 from maint.indexing import reindex
 from maint.reaching import describe, open_roots
 from store import change, durable, locks, looking, names, opening
+from store.barriers import Steps, alone, together
 from store.change import Skip, Stranded
 from store.durable import Poisoned
 from store.facts import Fingerprint, Member, Place
@@ -26,6 +27,9 @@ from store.roots import RootFds
 
 LONG_IDLE = 86_400.0
 """Seconds of silence that make up for a system that cannot tell writers."""
+
+TOGETHER = 64
+"""Actions that wait for the disk together: who opens one of their sessions for writing waits as long."""
 
 _FLAT = 2  # links of a folder that holds no other
 
@@ -42,8 +46,15 @@ class Hands:
         self._roots: RootFds | None = None
 
     def __call__(self, work: list[tuple[int, bytes]]) -> list[Outcome]:
-        """Carry out actions, given by their place in the plan and as JSON; an outcome each."""
-        return [self.carry_out(n, _decode(line)) for n, line in work]
+        """Carry out actions, given by their place in the plan and as JSON; an outcome each.
+
+        Those that wait for the disk wait together.
+        """
+        outcomes: list[Outcome] = []
+        for start in range(0, len(work), TOGETHER):
+            some = work[start : start + TOGETHER]
+            outcomes += together([self._carrying_out(n, _decode(line)) for n, line in some])
+        return outcomes
 
     @property
     def roots(self) -> RootFds:
@@ -61,8 +72,15 @@ class Hands:
 
         ``touched`` are sessions to which this run did something, for a file that lists them.
         """
+        return alone(self._carrying_out(n, action, touched))
+
+    def _carrying_out(self, n: int, action: Action, touched: frozenset[str] = frozenset()) -> Steps[Outcome]:
         try:
-            return self._reindex(n, action, touched) if action.index is not None else self._act(n, action)
+            if action.index is not None:
+                return self._reindex(n, action, touched)
+            if action.verb is Verb.RECOVER:
+                return (yield from self._recover(n, action))
+            return self._act(n, action)
         except Skip as skip:
             return outcome_of(n, action, Result.SKIPPED, str(skip))
         except Unmendable as reason:
@@ -86,15 +104,13 @@ class Hands:
                 return outcome_of(n, action, Result.DONE, _left(left))
             case Verb.UNLOCK:
                 return self._unlock(n, action)
-            case Verb.RECOVER:
-                return self._recover(n, action)
             case Verb.EXPIRE_TRASH:
                 for member in action.members:
                     change.expire(self.roots, member.path, member.fingerprint)
                 return outcome_of(n, action, Result.DONE)
             case Verb.RESTORE:
                 return self._restore(n, action)
-            case Verb.ARCHIVE | Verb.COMPACT:
+            case Verb.RECOVER | Verb.ARCHIVE | Verb.COMPACT:
                 raise ValueError(f"{action.verb} is not done singly")
             case _:
                 assert_never(action.verb)
@@ -121,7 +137,7 @@ class Hands:
             change.move_to_trash(self.roots, action.members, self._run)
         return outcome_of(n, action, Result.DONE)
 
-    def _recover(self, n: int, action: Action) -> Outcome:
+    def _recover(self, n: int, action: Action) -> Steps[Outcome]:
         """Make a crashed session whole: files that it lacks first, and what is rewritten last.
 
         What was made goes to the trash again if the rest cannot be done.
@@ -139,7 +155,9 @@ class Hands:
                     print_of = change.make(self.roots, mend.source, path, self._run, n, part, build)
                     made.append(Member(mend.source.root, path, print_of))
                     continue
-                rewritten = change.rewrite(self.roots, mend.source, self._run, n, build, idle=idle)
+                rewritten = yield from change.rewriting(
+                    self.roots, mend.source, self._run, n, build, idle=idle
+                )
                 left = rewritten.fingerprint
                 if rewritten.carried:
                     told.append(f"carried over {rewritten.carried} bytes that were appended meanwhile")

@@ -9,13 +9,13 @@ import stat
 import time
 
 from store import durable, edges, leases, looking, names, opening
+from store.barriers import LATER, Durable, Steps
 from store.facts import Member
 from store.leases import Lease
 from store.looking import Skip
 from store.roots import RootFds
 
 _PATIENCE = 2.0  # seconds for a writer that was kept waiting to finish his line
-_PAUSE = 0.001
 
 
 def carry_over(roots: RootFds, member: Member, run: str) -> int:
@@ -50,7 +50,7 @@ def carry_over(roots: RootFds, member: Member, run: str) -> int:
     return len(late)
 
 
-def carry_tail(old: int, since: int, new: int, what: str) -> tuple[int, bool]:
+def carry_tail(old: int, since: int, new: int, what: str) -> Steps[tuple[int, bool]]:
     """Append to the new file what late writers add to the old one, until there are none, or they take too long.
 
     How many bytes that was, and whether somebody still has the old one open for writing.
@@ -63,12 +63,12 @@ def carry_tail(old: int, since: int, new: int, what: str) -> tuple[int, bool]:
         more = durable.append_rest(old, since + carried, new)
         carried += more
         if more:
-            durable.sync_file(new, what)
+            yield Durable(new, what)
         if lease is Lease.HELD or (lease is Lease.UNAVAILABLE and not more):
             return carried, False
         if time.monotonic() > deadline:
             return carried, True
-        time.sleep(_PAUSE)
+        yield LATER
 
 
 def _holds(fd: int, needle: bytes) -> bool:

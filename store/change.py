@@ -21,7 +21,7 @@ from store.looking import Skip, Stranded
 from store.making import make, make_new
 from store.removing import move_to_trash, put_back, remove_empty_folders
 from store.reverting import revert
-from store.rewriting import Rewritten, rewrite
+from store.rewriting import Rewritten, rewrite, rewriting
 from store.roots import RootFds
 
 __all__ = [
@@ -40,4 +40,5 @@ __all__ = [
     "remove_empty_folders",
     "revert",
     "rewrite",
+    "rewriting",
 ]

@@ -16,11 +16,13 @@ import hashlib
 import os
 import stat
 import sys
+from collections.abc import Iterable
 
 from store import opening, syscalls
 
 _NEW_FLAGS = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _BLOCK = 1 << 20
+_TOGETHER = 1 << 16
 
 
 class Poisoned(OSError):
@@ -60,15 +62,20 @@ def sync_file_system(fd: int, what: str) -> None:
         raise Poisoned(error.errno, error.strerror, what) from error
 
 
-def require_on_disk(fd: int, digest: bytes, what: str) -> None:
-    """Read a durable file back and compare it with the SHA-256 of what was written to it; Poisoned if it differs.
-
-    The kernel is told to forget its copy first, so that the disk is asked; where it does not listen, this only
-    proves that the right bytes were written.
-    """
+def ask_disk(fd: int) -> None:
+    """Tell the kernel to forget its copy of a durable file, and to begin reading that from the disk."""
     if hasattr(os, "posix_fadvise"):
         with contextlib.suppress(OSError):  # it is advice
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_WILLNEED)
+
+
+def require_on_disk(fd: int, digest: bytes, what: str) -> None:
+    """Read a durable file back and compare it with the SHA-256 of what was written to it; Poisoned if it differs.
+
+    It proves something about the disk if that was asked before (`ask_disk`) and the kernel listened; else only that
+    the right bytes were written.
+    """
     found = hashlib.sha256()
     position = 0
     try:
@@ -86,6 +93,28 @@ def write_all(fd: int, data: bytes | bytearray | memoryview) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
+
+
+def write_pieces(fd: int, pieces: Iterable[bytes]) -> bytes:
+    """Write every piece; the SHA-256 of them all. Small ones are written together, for each write takes its time."""
+    digest = hashlib.sha256()
+    some: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        some.append(piece)
+        size += len(piece)
+        if size >= _TOGETHER:
+            _write_some(fd, some, digest)
+            size = 0
+    _write_some(fd, some, digest)
+    return digest.digest()
+
+
+def _write_some(fd: int, some: list[bytes], digest: "hashlib._Hash") -> None:
+    data = b"".join(some)
+    some.clear()
+    write_all(fd, data)
+    digest.update(data)
 
 
 def append_rest(source: int, position: int, target: int) -> int:

@@ -22,7 +22,7 @@ _SPACE = b" \t\r\n"
 _NEWLINE, _RETURN = b"\n\r"
 _SPACE_BYTE = 32  # no byte above it is white space
 _LARGEST_BLOCK = 1 << 20  # where doubling stops: larger blocks are not faster
-_edges_from = tuple.__new__  # what Edges() does, without the detour through its keywords
+_edges_from = _line_from = tuple.__new__  # what Edges() and Line() do, without the detour through their keywords
 _TRIES = 8  # how often a file may shrink under the reader before it is given up
 
 
@@ -139,7 +139,7 @@ def split_lines(blocks: Iterable[bytes | memoryview], limit: int = RECORD_LIMIT)
             else:
                 line = data[start:stop]
             parts.clear()
-            yield Line(offset, end, line, True)
+            yield _line_from(Line, (offset, end, line, True))
             offset = end
             start = stop + 1
         position += len(data)

@@ -7,6 +7,7 @@ name in the last moment gets it back.
 import os
 
 from store import durable, leases, looking, names, opening, second_names, syscalls
+from store.barriers import Durable, Steps
 from store.facts import Member
 from store.leases import Lease
 from store.looking import Gone, Skip, stranded
@@ -46,14 +47,13 @@ class Place:
         return trash
 
 
-def commit(place: Place, new: int, lease: Lease, *, idle: bool) -> None:
+def commit(place: Place, new: int, lease: Lease, *, idle: bool) -> Steps[None]:
     """Back the old file up and let the new one take its name; or leave everything as it was, and raise."""
     size = os.fstat(new).st_size
     try:
+        second_names.give(place.fd, place.folder, place.name, place.backup, place.backup_name)
+        yield Durable(place.backup, place.backup_path, folder=True)
         # From here on the planned file has a second, durable name: the exchange can lose nothing of it.
-        second_names.give(
-            place.fd, place.folder, place.name, place.backup, place.backup_name, place.backup_path
-        )
         _look_again(place, lease)
         # Who opens the new file waits until the late lines of the old one are in it, and so comes after them.
         leases.write_lease(new)

@@ -70,19 +70,17 @@ def _make(
         os.unlink(name, dir_fd=folder)  # left by an attempt that was killed, and made again
     new = durable.create(folder, name, flags=os.O_RDWR)
     try:
-        digest = hashlib.sha256()
-        for data in content:
-            durable.write_all(new, data)
-            digest.update(data)
+        digest = durable.write_pieces(new, content)
         dress(new)
         durable.sync_file(new, tmp)
-        durable.require_on_disk(new, digest.digest(), tmp)
+        durable.ask_disk(new)
+        durable.require_on_disk(new, digest, tmp)
         unchanged()
         with opening.parent_of(roots[root], path) as (target, own):
             try:
                 syscalls.rename_noreplace(name, own, src_dir_fd=folder, dst_dir_fd=target)
             except FileExistsError:
-                there = _same(target, own, digest.digest())
+                there = _same(target, own, digest)
                 durable.remove_exactly(folder, name, new)
                 durable.sync_folder(target, path)
                 return there

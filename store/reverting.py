@@ -102,7 +102,8 @@ def _change_places(
                 lease = looking.require_quiet(new)
                 if not stat.S_ISREG(os.fstat(old).st_mode):
                     raise Skip("its backup is no regular file")
-                second_names.give(new, folder, name, trash_folder, trash_name, trash)
+                second_names.give(new, folder, name, trash_folder, trash_name)
+                durable.sync_folder(trash_folder, trash)
                 # Who opens the older file by its new name waits until it is certain that it keeps it.
                 leases.write_lease(old)
                 _exchange(folder, name, old_folder, old_name)

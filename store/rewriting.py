@@ -8,7 +8,6 @@ A rewrite that was killed anywhere can be asked for again with the same argument
 state or leaves the session as it was, under one name.
 """
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -16,6 +15,7 @@ from contextlib import suppress
 import msgspec
 
 from store import durable, leases, looking, names, opening, second_names
+from store.barriers import NEXT, Durable, Steps, alone
 from store.carrying import carry_over, carry_tail
 from store.exchanging import Place, commit
 from store.facts import Fingerprint, Member
@@ -48,6 +48,19 @@ def rewrite(
     *,
     idle: bool = False,
 ) -> Rewritten:
+    """As `rewriting`, by itself."""
+    return alone(rewriting(roots, member, run, n, build, idle=idle))
+
+
+def rewriting(
+    roots: RootFds,
+    member: Member,
+    run: str,
+    n: int,
+    build: Callable[[int], Iterator[bytes]],
+    *,
+    idle: bool = False,
+) -> Steps[Rewritten]:
     """Replace a session by what ``build`` makes of it, and keep the old file as a backup of this run.
 
     ``build`` gets a descriptor of the old file, at its start, and yields the new bytes, which end with a newline
@@ -59,7 +72,7 @@ def rewrite(
     try:
         with looking.opened(roots, member) as (fd, folder, name):
             place = Place(roots, member, run, n, fd, folder, name)
-            return _resume(place) or _rewrite(place, build, idle=idle)
+            return (yield from _resume(place)) or (yield from _rewrite(place, build, idle=idle))
     except BaseException:
         # An earlier attempt may have been killed when the session had its second name and still its own.
         second_names.take_back(
@@ -68,21 +81,21 @@ def rewrite(
         raise
 
 
-def _rewrite(place: Place, build: Callable[[int], Iterator[bytes]], *, idle: bool) -> Rewritten:
+def _rewrite(place: Place, build: Callable[[int], Iterator[bytes]], *, idle: bool) -> Steps[Rewritten]:
     found, folder = os.fstat(place.fd), os.fstat(place.folder)
     looking.require_planned(found, folder, place.planned, second_name=place.backup_is(place.fd))
     lease = looking.require_quiet(place.fd, idle=idle)
     # What was written between these two looks is seen by the next one, after the new file is complete.
     new = durable.create(place.tmp, place.tmp_name, flags=os.O_RDWR | os.O_APPEND)
     try:
-        _write(new, build, place)
-        commit(place, new, lease, idle=idle)
-        return _finish(place, new)
+        yield from _write(new, build, place)
+        yield from commit(place, new, lease, idle=idle)
+        return (yield from _finish(place, new))
     finally:
         os.close(new)
 
 
-def _resume(place: Place) -> Rewritten | None:
+def _resume(place: Place) -> Steps[Rewritten | None]:
     """Clear up after an attempt of the same run that was killed; what it did, if it got as far as the exchange.
 
     The backup is made before the exchange, so a backup that is the planned file while the name is not means
@@ -106,35 +119,34 @@ def _resume(place: Place) -> Rewritten | None:
         if not os.path.samestat(left, kept):
             raise stranded(place.set_aside(), "had the session's name while it was rewritten")
         os.unlink(place.tmp_name, dir_fd=place.tmp)
-    durable.sync_folder(place.folder, place.member.path)
+    yield Durable(place.folder, place.member.path, folder=True)
     carried = carry_over(place.roots, place.member, place.run)
     return Rewritten(
         opening.fingerprint(os.fstat(place.fd)), place.home, place.backup_path, planned.size, carried=carried
     )
 
 
-def _write(new: int, build: Callable[[int], Iterator[bytes]], place: Place) -> None:
+def _write(new: int, build: Callable[[int], Iterator[bytes]], place: Place) -> Steps[None]:
     """Fill the temporary file and see it on the disk, or remove it again."""
     try:
         os.lseek(place.fd, 0, os.SEEK_SET)
-        digest = hashlib.sha256()
-        for data in build(place.fd):
-            durable.write_all(new, data)
-            digest.update(data)
+        digest = durable.write_pieces(new, build(place.fd))
         durable.dress_like(new, place.fd)
-        durable.sync_file(new, place.tmp_path)
-        durable.require_on_disk(new, digest.digest(), place.tmp_path)
+        yield Durable(new, place.tmp_path)
+        durable.ask_disk(new)
+        yield NEXT
+        durable.require_on_disk(new, digest, place.tmp_path)
     except BaseException:
         durable.remove_exactly(place.tmp, place.tmp_name, new)
         raise
 
 
-def _finish(place: Place, new: int) -> Rewritten:
-    durable.sync_folder(place.folder, place.member.path)
+def _finish(place: Place, new: int) -> Steps[Rewritten]:
+    yield Durable(place.folder, place.member.path, folder=True)
     with suppress(FileNotFoundError):
         os.unlink(place.tmp_name, dir_fd=place.tmp)
     leases.drop_lease(place.fd)  # lets those in who waited for the old file
-    carried, busy = carry_tail(place.fd, place.planned.size, new, place.member.path)
+    carried, busy = yield from carry_tail(place.fd, place.planned.size, new, place.member.path)
     leases.drop_lease(new)
     return Rewritten(
         opening.fingerprint(os.fstat(new)), place.home, place.backup_path, place.planned.size, carried, busy

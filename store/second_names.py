@@ -8,22 +8,22 @@ for a file with two owners and refuse it.
 import os
 from contextlib import suppress
 
-from store import durable, looking, opening
+from store import looking, opening
 from store.looking import Skip
 from store.roots import RootFds
 
 
-def give(fd: int, folder: int, name: str, kept: int, kept_name: str, what: str) -> None:
-    """Give the examined file itself a second name, durably, whatever has its first one now; not over anything.
+def give(fd: int, folder: int, name: str, kept: int, kept_name: str) -> None:
+    """Give the examined file itself a second name, whatever has its first one now; not over anything.
 
-    ``folder`` and ``name`` are where it was examined, ``kept`` and ``kept_name`` where it gets its new name.
+    ``folder`` and ``name`` are where it was examined, ``kept`` and ``kept_name`` where it gets its new name, which is
+    durable when that folder is.
     """
     if not looking.is_file(looking.stat_at(kept, kept_name), fd):
         try:
             _link(fd, folder, name, kept, kept_name)
         except FileExistsError:
             raise Skip("another file of that name was changed by this run") from None
-    durable.sync_folder(kept, what)
 
 
 def take_back(roots: RootFds, root: str, path: str, kept_path: str) -> None:

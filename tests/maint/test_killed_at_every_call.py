@@ -19,6 +19,7 @@ from maint_world import World, commands_in, set_clock
 
 from maint import interface
 from maint.cli import main
+from store.barriers import FEW
 from store.layouts.rec.specimens import session_id
 
 CALLS = [
@@ -115,6 +116,14 @@ def a_store(folder: Path) -> World:
     return world
 
 
+def many_crashed(folder: Path) -> World:
+    """So many crashed sessions that they wait for the disk together."""
+    world = World(folder)
+    for number in range(FEW + 2):
+        world.add("torn", 10 + number)
+    return world
+
+
 def swept(folder: Path) -> World:
     world = a_store(folder)
     assert world.maint("sweep").code == 0
@@ -131,6 +140,7 @@ def undone(world: World) -> list[str]:
 
 STORIES: dict[str, tuple[Callable[[Path], World], Callable[[World], list[str]]]] = {
     "sweep": (a_store, lambda _: ["sweep", "--jobs", "1"]),
+    "recover": (many_crashed, lambda _: ["sweep", "--jobs", "1"]),
     "undo": (swept, undone),
     "restore": (swept, restored),
 }

@@ -140,8 +140,9 @@ def test_everything_is_synced_before_the_exchange_and_the_folder_after(
         target = os.readlink(f"/proc/self/fd/{fd}")
         events.append(f"fsync {os.path.relpath(target, path)}")
 
-    def advise(fd: int, *_: int) -> None:
-        events.append("forget")
+    def advise(fd: int, start: int, stop: int, advice: int) -> None:
+        if advice == os.POSIX_FADV_DONTNEED:
+            events.append("forget")
 
     pread = os.pread
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from io import BytesIO
 from itertools import count
 
-from maint import journal
+from maint import journal, laps
 from maint.actions import Action, Result, Verb
 from maint.desk import Desk
 from maint.dispatch import outcomes_of
@@ -94,6 +94,7 @@ def _journalled(
     about: str | None,
 ) -> None:
     """Journal what is intended for one store, do it, and journal what became of it."""
+    laps.enter("journal")
     began = time.monotonic()
     policy = run.plan.policy if run.plan is not None else None
     at = journal.timestamp(time.time(), policy)
@@ -131,6 +132,7 @@ def _journalled(
                     text = f"could not be recovered: {outcome.detail}"
                     run.summary.problems.append(Problem(store.place.name, outcome.path, text))
                 listener.outcome(outcome)
+        laps.enter("make durable")
         if planned.planned:
             sync_roots(store.roots, run.id)
         book.end(
@@ -148,3 +150,4 @@ def _journalled(
         )
     finally:
         book.close()
+        laps.enter("end")

@@ -12,6 +12,7 @@ from itertools import islice
 
 import msgspec
 
+from maint import laps
 from maint.actions import Action, Outcome, Result, Verb, outcome_of
 from maint.desk import Desk
 from maint.execute import Hands
@@ -50,6 +51,13 @@ class _Kind(msgspec.Struct, gc=False):
     after: str | None = None
 
 
+_CALLED = {
+    Phase.RESTORE: "restore from packs",
+    Phase.ARCHIVE: "archive",
+    Phase.MARK: "expire in packs",
+    Phase.COMPACT: "rewrite packs",
+}
+
 _Numbered = tuple[int, bytes]
 _Waiting = dict[Phase, list[tuple[int, int]]]
 
@@ -68,6 +76,7 @@ def outcomes_of(desk: Desk, planned: PlannedStore) -> Iterator[list[Outcome]]:
     hands = Hands(desk.place, desk.run)
     crew: Crew[_Numbered, list[Outcome]] = Crew(_jobs(desk, planned), hands, desk.stop)
     try:
+        laps.enter("change sessions")
         for task, answer in crew.run(_batches(_single(planned, waiting))):
             outcomes = _unanswered(task, answer) if isinstance(answer, Died) else answer
             undone.update(outcome.session for outcome in outcomes if outcome.result is not Result.DONE)
@@ -75,6 +84,7 @@ def outcomes_of(desk: Desk, planned: PlannedStore) -> Iterator[list[Outcome]]:
             yield outcomes
         for phase in (Phase.RESTORE, Phase.ARCHIVE, Phase.MARK, Phase.COMPACT):
             if waiting[phase] and not desk.stop():
+                laps.enter(_CALLED[phase])
                 for outcomes in _of_packs(desk, planned, phase, waiting[phase], undone):
                     undone.update(each.session for each in outcomes if each.result is not Result.DONE)
                     touched.take(outcomes)
@@ -86,7 +96,9 @@ def outcomes_of(desk: Desk, planned: PlannedStore) -> Iterator[list[Outcome]]:
             undone.update(each.session for each in outcomes if each.result is not Result.DONE)
             touched.take(outcomes)
             yield outcomes
+        laps.enter("make indexes true")
         yield from _indexed(desk, planned, hands, waiting[Phase.INDEX], touched)
+        laps.enter("remove locks and old trash")
         for some in _some(waiting[Phase.LAST]):
             if desk.stop():
                 return

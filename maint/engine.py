@@ -4,7 +4,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 
-from maint import journal
+from maint import journal, laps
 from maint.actions import Outcome, Verb
 from maint.carrying_out import carry_out, new_run
 from maint.holding import hold, settle_store
@@ -31,6 +31,7 @@ def only_plan(
     now = time.time() if at is None else at
     began = time.monotonic()
     run = Run(new_run(), Summary())
+    laps.enter("settle")
     with ExitStack() as stack:
         grounds: list[Ground] = []
         for place in places:
@@ -60,6 +61,7 @@ def sweep(
     """Survey, plan, and carry out what the limits allow."""
     began = time.monotonic()
     run = Run(new_run(), Summary())
+    laps.enter("settle")
     with ExitStack() as stack:
         held = hold(stack, run, places, wait, listener.stop)
         grounds: list[Ground] = []

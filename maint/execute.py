@@ -13,6 +13,7 @@ from typing import assert_never
 
 import msgspec
 
+from maint import laps
 from maint.actions import Action, Outcome, Result, Verb, outcome_of
 from maint.indexing import reindex
 from maint.reaching import describe, open_roots
@@ -52,8 +53,9 @@ class Hands:
         """
         outcomes: list[Outcome] = []
         for start in range(0, len(work), TOGETHER):
-            some = work[start : start + TOGETHER]
-            outcomes += together([self._carrying_out(n, _decode(line)) for n, line in some])
+            some = [(n, _decode(line)) for n, line in work[start : start + TOGETHER]]
+            changes = [laps.changing(each.pass_, self._carrying_out(n, each)) for n, each in some]
+            outcomes += laps.waiting(partial(together, changes))
         return outcomes
 
     @property
@@ -72,7 +74,7 @@ class Hands:
 
         ``touched`` are sessions to which this run did something, for a file that lists them.
         """
-        return alone(self._carrying_out(n, action, touched))
+        return alone(laps.changing(action.pass_, self._carrying_out(n, action, touched)))
 
     def _carrying_out(self, n: int, action: Action, touched: frozenset[str] = frozenset()) -> Steps[Outcome]:
         try:

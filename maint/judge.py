@@ -113,6 +113,12 @@ class Judge:
             pass_.bind(options, self.setting),
         )
 
+    def watch(self, watched: Callable[[str, Callable[[Any], Verdict]], Callable[[Any], Verdict]]) -> None:
+        """Ask every pass of sessions through what is made of its name and its question."""
+        self.sessions = [
+            step._replace(judge=watched(step.options.pass_name, step.judge)) for step in self.sessions
+        ]
+
     def pass_name(self, position: int) -> str:
         """The pass at this place in the policy."""
         return next(step.options.pass_name for step in self.sessions if step.position == position)

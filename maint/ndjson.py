@@ -12,6 +12,7 @@ from maint import journal
 from maint.actions import Outcome
 from maint.finding import id_of
 from maint.journal import timestamp
+from maint.laps import Laps
 from maint.planned import Plan, PlannedStore
 from maint.run import Run
 from maint.verdicts import Verdict
@@ -75,6 +76,31 @@ def summary_line(run: Run) -> bytes:
         "unreachable": {each.place.name: each.why for each in run.unreachable},
         "stopped": summary.stopped,
         "problems": summary.problems,
+    }
+    return _encode(record) + b"\n"
+
+
+def profile_line(run: Run, measured: Laps) -> bytes:
+    """Where the time of a run went, the line before the last: phases in order, then what was done for each pass."""
+    record = {
+        "type": "profile",
+        "run": run.id,
+        "sessions": run.summary.sessions,
+        "phases": [
+            {
+                "phase": phase,
+                "seconds": round(seconds, 6),
+                "processors": round(measured.processors[phase], 6),
+                "work": {work: round(lap.seconds, 6) for work, lap in measured.work(phase).items()},
+            }
+            for phase, seconds in measured.phases.items()
+        ],
+        "passes": {
+            pass_: {
+                work: {"seconds": round(lap.seconds, 6), "times": lap.times} for work, lap in done.items()
+            }
+            for pass_, done in measured.passes().items()
+        },
     }
     return _encode(record) + b"\n"
 

@@ -6,6 +6,7 @@ from typing import IO
 
 import msgspec
 
+from maint import laps
 from maint.actions import Action, Verb
 from maint.contract import known_passes
 from maint.grace import grace_of
@@ -83,16 +84,20 @@ def make_plan(
         place = ground.place
         layout = layout_of(place.kind)
         judge = Judge(policy, passes, place.name, now, ground.spared)
+        judge.watch(laps.judging)
         spool: IO[bytes] = Spool()
+        laps.enter("list")
         with as_owner(place.path):
             try:
                 listing = layout.discover(place, Moment(now, grace_of(policy, now)))
             except OSError as error:
                 raise StoreUnreadable(place, error.strerror or str(error)) from error
             listings[place.name] = listing
+            laps.enter("survey")
             copies = copies_of(ground.shelf, policy)
             reader = Reader(place, layout, listing, judge, copies, payloads_of(ground.shelf).told)
             found = survey(place, listing, reader, spool, jobs=jobs, stop=stop, progress=progress)
+        laps.enter("decide")
         for position, group, row in found.rows:
             comparisons.setdefault(position, Comparison()).groups[group].append(row)
         found.rows.clear()

@@ -14,6 +14,7 @@ from maint import journal
 from maint.actions import Action, Outcome, Result, Verb, is_expiry
 from maint.finding import id_of
 from maint.journal import EndLine, IndexedLine, RunLine, SealedLine
+from maint.laps import Laps
 from maint.planned import Plan, PlannedStore
 from maint.run import SPEAK_AFTER, Busy, Run, Summary
 from maint.tally import Tally
@@ -135,6 +136,22 @@ def summary_text(run: Run) -> Iterator[str]:
     trash = f", {size(summary.bytes_trashed)} in the trash" if summary.bytes_trashed else ""
     stopped = ", stopped early" if summary.stopped else ""
     yield f"run {run.id}: {summary.sessions:,} sessions in {summary.seconds:.1f} s{trash}{freed}{stopped}"
+
+
+def profile_text(measured: Laps) -> Iterator[str]:
+    """Where the time of a run went: by phase, and by pass."""
+    whole = sum(measured.phases.values())
+    yield f"where the time went: {whole:.2f} s, {sum(measured.processors.values()):.2f} s of processors"
+    width = max(map(len, measured.phases))
+    for phase, seconds in measured.phases.items():
+        work = ", ".join(f"{work} {lap.seconds:.2f} s" for work, lap in measured.work(phase).items())
+        share = f"{seconds / whole:4.0%}" if whole else ""
+        yield f"  {phase:<{width}}  {seconds:7.2f} s  {share}{f'  all workers: {work}' if work else ''}"
+    passes = measured.passes()
+    width = max(map(len, passes), default=0)
+    for pass_, done in passes.items():
+        said = ", ".join(f"{work} {lap.times:,} in {lap.seconds:.2f} s" for work, lap in done.items())
+        yield f"  pass {pass_:<{width}}  {said}"
 
 
 def complaints(run: Run, *, everything: bool) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import IO
 
 import msgspec
 
+from maint import laps
 from maint.actions import Verb
 from maint.contract import Candidate
 from maint.judge import PROTECTED_STATES, Claim, Judge, action_for
@@ -122,7 +123,7 @@ class Reader:
             judge.claim,
             judge.compares,
         )
-        for session in self._layout.read(self._place, self._context, entries):
+        for session in laps.reading(self._layout.read(self._place, self._context, entries)):
             if isinstance(session, Problem):
                 found.problems.append(session)
                 continue

@@ -15,6 +15,7 @@ from typing import Any
 import multiprocess
 from multiprocess.connection import wait
 
+from maint import laps
 from maint.workers import attempt
 from store import syscalls
 
@@ -47,7 +48,9 @@ class Worker:
 
     def receive(self) -> Any:
         """The answer, which is there; EOFError or OSError if the worker has ended without one."""
-        return pickle.loads(self.pipe.recv_bytes())  # noqa: S301  from our own child
+        answer, measured = pickle.loads(self.pipe.recv_bytes())  # noqa: S301  from our own child
+        laps.take(measured)
+        return answer
 
     def how_it_ended(self) -> str:
         """How a worker that no longer answers has ended, as a clause."""
@@ -74,10 +77,12 @@ def _serve(pipe: Connection, work: Callable[[Any], Any], inherited: list[Connect
     syscalls.die_with_parent(leader)
     for other in inherited:
         other.close()
+    laps.handed_over()
     gc.disable()  # a survey makes very many objects and hardly a cycle
     while True:
         try:
             task = pickle.loads(pipe.recv_bytes())  # noqa: S301  from our own leader
-            pipe.send_bytes(pickle.dumps(attempt(work, task), pickle.HIGHEST_PROTOCOL))
+            answer = attempt(work, task), laps.handed_over()
+            pipe.send_bytes(pickle.dumps(answer, pickle.HIGHEST_PROTOCOL))
         except (EOFError, OSError):
             return

@@ -1,6 +1,7 @@
 """How a verb ends: what it writes, what it says, and with which code."""
 
 import sys
+from collections.abc import Iterable
 from typing import NoReturn
 
 from maint.talk import say
@@ -12,6 +13,12 @@ def out(data: bytes) -> None:
     """Write bytes to stdout, behind whatever was printed before."""
     sys.stdout.flush()
     sys.stdout.buffer.write(data)
+
+
+def out_lines(lines: Iterable[bytes]) -> None:
+    """The same for many, which reach their reader together, and not each by a write of its own."""
+    sys.stdout.flush()
+    sys.stdout.buffer.writelines(lines)
 
 
 def fail(code: int, text: str) -> NoReturn:

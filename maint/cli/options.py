@@ -59,6 +59,7 @@ def options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]
         "only": click.option("--only", metavar="PASS,...", help="Only these passes, and no end of trash."),
         "jobs": click.option("--jobs", type=click.IntRange(1, 256), metavar="N", help="Worker processes."),
         "wait": click.option("--wait", type=Span(), default=0.0, help="How long to wait for a busy store."),
+        "profile": click.option("--profile", is_flag=True, help="Tell where the time went."),
         "json": click.option("--json", "as_json", is_flag=True, help="NDJSON on stdout."),
         "at": click.option("--at", type=Moment(), help="As if it were that time."),
     }

@@ -8,11 +8,11 @@ from typing import NoReturn
 
 import click
 
-from maint import interface, ndjson, report, terminal
-from maint.cli.ending import UNREADABLE, end_by, fail, out
+from maint import interface, laps, ndjson, report, terminal
+from maint.cli.ending import UNREADABLE, end_by, fail, out, out_lines
 from maint.cli.options import options
 from maint.cli.rules import selection
-from maint.cli.speaker import Speaker
+from maint.cli.speaker import Speaker, tell_laps
 from maint.reaching import describe
 from maint.run import Listener, Run
 from maint.saved import PlanUnusable, plans_folder, read_plan
@@ -22,7 +22,7 @@ from store.facts import Place
 
 
 @click.command(name="sweep")
-@options("policy", "store", "only", "jobs", "wait", "json")
+@options("policy", "store", "only", "jobs", "wait", "profile", "json")
 @click.option("--dry-run", is_flag=True, help="The plan only.")
 def sweep_(
     policy: str | None,
@@ -30,10 +30,13 @@ def sweep_(
     only: str | None,
     jobs: int | None,
     wait: float,
+    profile: bool,
     as_json: bool,
     dry_run: bool,
 ) -> None:
     """The main job: survey, plan, apply, report."""
+    if profile:
+        laps.begin()
     rules, where = selection(policy, stores, only)
     if dry_run:
         show_plan(rules, where, jobs=jobs, expire=only is None, as_json=as_json)
@@ -47,7 +50,7 @@ def sweep_(
 
 
 @click.command(name="plan")
-@options("policy", "store", "only", "jobs", "at", "json")
+@options("policy", "store", "only", "jobs", "at", "profile", "json")
 @click.option("-o", "output", metavar="FILE", help="Save the plan for `maint apply`.")
 def plan_(
     policy: str | None,
@@ -55,10 +58,13 @@ def plan_(
     only: str | None,
     jobs: int | None,
     at: float | None,
+    profile: bool,
     as_json: bool,
     output: str | None,
 ) -> None:
     """What a sweep would do, and why; changes nothing."""
+    if profile:
+        laps.begin()
     rules, where = selection(policy, stores, only)
     show_plan(rules, where, jobs=jobs, expire=only is None, as_json=as_json, at=at, output=output)
 
@@ -87,12 +93,13 @@ def show_plan(
         except OSError as error:
             fail(UNREADABLE, f"cannot write the plan: {describe(error)}")
     if as_json:
-        for line in ndjson.plan_lines(run.plan):
-            out(line)
+        out_lines(ndjson.plan_lines(run.plan))
+        tell_laps(run, as_json=True)
         out(ndjson.summary_line(run))
     else:
         for text in report.planned_text(run.plan, dry=True):
             print(text)
+        tell_laps(run, as_json=False)
         for text in report.shortened(report.problem_lines(run.summary.problems)):
             say(text)
     for text in report.complaints(run, everything=True):
@@ -109,8 +116,7 @@ def apply_(file: str, jobs: int | None, wait: float, as_json: bool) -> None:
     try:
         saved = read_plan(file)
         if as_json:
-            for line in saved.lines():
-                out(line)
+            out_lines(saved.lines())
         with terminal.stoppable() as stop:
             run = interface.apply(saved, jobs=jobs, wait=wait, listener=speaker.listener(stop))
     except PlanUnusable as error:

@@ -1,16 +1,20 @@
 """What is said of a run while it goes on and when it is over."""
 
 import sys
+import time
 from typing import NoReturn
 
-from maint import ndjson, report, telling, terminal
+from maint import laps, ndjson, report, telling, terminal
 from maint.actions import Outcome, Result
-from maint.cli.ending import end_by, out
+from maint.cli.ending import end_by, out, out_lines
 from maint.planned import Plan
 from maint.run import Listener, Run
 from maint.talk import say
 from store.facts import Place
 from store.names import printable
+
+_AT_ONCE = 0.2
+"""Outcomes of so many seconds are written at once."""
 
 
 class Speaker:
@@ -22,6 +26,8 @@ class Speaker:
         self._total = 0
         self._done = 0
         self._in_bytes = False
+        self._lines: list[bytes] = []
+        self._told = 0.0
 
     def listener(self, stop: terminal.Stop, *, talkative: bool = False) -> Listener:
         return Listener(
@@ -35,13 +41,14 @@ class Speaker:
     def _planned(self, plan: Plan) -> None:
         self._total = sum(store.planned.total() for store in plan.stores)
         if self._json:
-            for line in ndjson.plan_lines(plan):
-                out(line)
+            out_lines(ndjson.plan_lines(plan))
 
     def _outcome(self, outcome: Outcome) -> None:
         self._done += 1
         if self._json:
-            out(ndjson.outcome_line(outcome))
+            self._lines.append(ndjson.outcome_line(outcome))
+            if time.monotonic() > self._told + _AT_ONCE:
+                self._tell()
             return
         text = report.bad_outcome_text(outcome)
         if text is not None:
@@ -49,6 +56,13 @@ class Speaker:
             say(text)
         if self._total and not self._in_bytes:
             self._progress("carrying out", self._done, self._total)
+
+    def _tell(self) -> None:
+        """Hand over the outcomes that are waiting, so that whoever reads along need not wait for more."""
+        out_lines(self._lines)
+        sys.stdout.flush()
+        self._lines.clear()
+        self._told = time.monotonic()
 
     def _read(self, store: str, done: int, total: int) -> None:
         self._in_bytes = True  # there is one bar: bytes tell more than a number of sessions
@@ -73,6 +87,8 @@ class Speaker:
         interactive = terminal.is_interactive()
         problems = run.summary.problems
         if self._json:
+            self._tell()
+            tell_laps(run, as_json=True)
             out(ndjson.summary_line(run))
         else:
             news = problems if interactive else telling.news(problems, run, where)
@@ -81,9 +97,22 @@ class Speaker:
             if interactive or always:
                 for text in report.summary_text(run):
                     print(text)
+            tell_laps(run, as_json=False)
         for text in report.complaints(run, everything=interactive):
             say(text)
         if stopped_by is not None:
             end_by(stopped_by)
         code = report.exit_code(run)
         sys.exit(1 if incomplete and code == 0 else code)
+
+
+def tell_laps(run: Run, *, as_json: bool) -> None:
+    """Say where the time of a run went, if somebody asked (`--profile`)."""
+    measured = laps.end()
+    if measured is None:
+        return
+    if as_json:
+        out(ndjson.profile_line(run, measured))
+    else:
+        for text in report.profile_text(measured):
+            print(text)

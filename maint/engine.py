@@ -3,6 +3,7 @@
 import time
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 
 from maint import journal, laps
 from maint.actions import Outcome, Verb
@@ -15,9 +16,11 @@ from maint.planned import Plan
 from maint.planning import Ground, StoreUnreadable, make_plan
 from maint.reaching import describe, open_roots
 from maint.run import Listener, Run, Summary, Unreachable
+from maint.version import VERSION
 from policies import Policy
 from store import names, trash
 from store.facts import Place
+from store.memory import Learned, about, recall
 from store.roots import RootFds
 
 
@@ -38,6 +41,7 @@ def only_plan(
             try:
                 roots = stack.enter_context(open_roots(place))
                 ground = ground_of(place, roots, policy, now)
+                stack.callback(ground.memory.close)
                 grounds.append(ground if at is None else replace(ground, last_run=None))
             except OSError as error:
                 run.unreachable.append(Unreachable(place, describe(error)))
@@ -70,7 +74,9 @@ def sweep(
             try:
                 with as_owner(store.place.path):
                     settled += settle_store(run, store)
-                    grounds.append(ground_of(store.place, store.roots, policy, now))
+                    ground = ground_of(store.place, store.roots, policy, now)
+                    stack.callback(ground.memory.close)
+                    grounds.append(replace(ground, learns=partial(_remember, store.roots)))
             except OSError as error:
                 run.unreachable.append(Unreachable(store.place, describe(error)))
         run.plan = _plan(run, policy, grounds, at=now, jobs=jobs, expire=expire, listener=listener)
@@ -102,7 +108,12 @@ def ground_of(place: Place, roots: RootFds, policy: Policy, now: float) -> Groun
         spared,
         shelf_of(place, roots),
         journal.last_run_time(roots),
+        recall(roots[roots.first], about(place, VERSION)),
     )
+
+
+def _remember(roots: RootFds, learned: Learned) -> None:
+    learned.write(roots[roots.first])
 
 
 def _plan(

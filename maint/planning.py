@@ -26,11 +26,12 @@ from maint.packed import Shelf, copies_of, is_packed, look_at_packs, payloads_of
 from maint.planned import Plan, PlannedStore
 from maint.run import Progress
 from maint.spool import Spool
-from maint.survey import Draft, Reader, StoreSurvey, read_draft, read_drafts, survey, write_draft
+from maint.survey import SMALL, Draft, Reader, StoreSurvey, read_draft, read_drafts, survey, write_draft
 from maint.verdicts import Act
 from policies import NameTemplate, Policy
 from store.facts import Member, Place, Problem
 from store.layout import Moment, layout_of
+from store.memory import Learned, Memory
 from store.trash import Trashed
 
 _encode = msgspec.json.Encoder().encode
@@ -52,13 +53,16 @@ class Ground:
 
     ``shelf`` are its packs, ``ripe`` gives what waits in its trash since before the grace period, ``spared`` are sessions that are left
     alone because of what was done to them lately, ``last_run`` is when the last run on record began.
+    ``memory`` is what an earlier survey remembers, and ``learns`` takes what this one does.
     """
 
     place: Place
     ripe: Callable[[], Iterable[Trashed]]
     spared: Mapping[str, Protected]
     shelf: Shelf
-    last_run: float | None = None
+    last_run: float | None
+    memory: Memory
+    learns: Callable[[Learned], None] | None = None
 
 
 def make_plan(
@@ -95,8 +99,31 @@ def make_plan(
             listings[place.name] = listing
             laps.enter("survey")
             copies = copies_of(ground.shelf, policy)
-            reader = Reader(place, layout, listing, judge, copies, payloads_of(ground.shelf).told)
-            found = survey(place, listing, reader, spool, jobs=jobs, stop=stop, progress=progress)
+            memory = ground.memory if len(listing.entries) > SMALL and layout.lasting is not None else None
+            learned = Learned(memory, Spool()) if memory is not None and ground.learns is not None else None
+            reader = Reader(
+                place,
+                layout,
+                listing,
+                judge,
+                copies,
+                payloads_of(ground.shelf).told,
+                memory,
+                learns=learned is not None,
+            )
+            found = survey(
+                place,
+                listing,
+                reader,
+                spool,
+                jobs=jobs,
+                stop=stop,
+                progress=progress,
+                memory=memory,
+                learned=learned,
+            )
+            if learned is not None and ground.learns is not None and found.complete and learned.is_news():
+                ground.learns(learned)
         laps.enter("decide")
         for position, group, row in found.rows:
             comparisons.setdefault(position, Comparison()).groups[group].append(row)

@@ -6,6 +6,7 @@ The sessions themselves never leave the worker, and the actions wait in a tempor
 the store, but for its list of names and the rows of comparing passes.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO
@@ -24,6 +25,7 @@ from maint.workers import Crew, Died
 from policies import NameTemplate
 from store.facts import Listing, Place, Problem, Session, State
 from store.layout import Layout
+from store.memory import Learned, Memory, Piece, again, piece_of
 from store.names import printable
 
 CHUNK = 1000
@@ -66,6 +68,8 @@ class Found(msgspec.Struct):
     living: list[str] = msgspec.field(default_factory=list)
     parents: list[str] = msgspec.field(default_factory=list)
     problems: list[Problem] = msgspec.field(default_factory=list)
+    piece: Piece | None = None
+    """What is to be remembered of these sessions."""
 
 
 @dataclass
@@ -98,8 +102,14 @@ class Reader:
         judge: Judge,
         copies: Mapping[str, tuple[int, float]],
         told: Callable[[Session], Session],
+        memory: Memory | None,
+        *,
+        learns: bool,
     ) -> None:
-        """``told`` is what is known of a session that looks empty, and perhaps was not when its payload was here."""
+        """``told`` is what is known of a session that looks empty, and perhaps was not when its payload was here.
+
+        ``memory`` is what an earlier survey remembered; with ``learns`` this one remembers for the next.
+        """
         self._place = place
         self._layout = layout
         self._context = listing.context
@@ -110,6 +120,8 @@ class Reader:
         self._prefixes = tuple(each.prefix for each in templates if isinstance(each, NameTemplate))
         self._copies = copies
         self._told = told
+        self._memory = memory
+        self._learns = learns and memory is not None
         self._choosy = [step for step in judge.sessions if step.where is not None]
 
     def __call__(self, entries: list[str]) -> Found:
@@ -123,10 +135,16 @@ class Reader:
             judge.claim,
             judge.compares,
         )
-        for session in laps.reading(self._layout.read(self._place, self._context, entries)):
+        began = time.time()
+        known, number = self._memory.known(entries) if self._memory is not None else ({}, None)
+        lasting = self._layout.lasting if self._learns else None
+        remembered: list[Session] = []
+        for session in laps.reading(self._read(known, entries)):
             if isinstance(session, Problem):
                 found.problems.append(session)
                 continue
+            if session.state is lasting:
+                remembered.append(session)
             if session.empty:
                 session = self._told(session)  # noqa: PLW2901  what filled it may be in a pack
             count(session, now)
@@ -155,7 +173,15 @@ class Reader:
                 self._draft(session, found, claim)
             elif self._choosy:
                 self._note_unread(session, found)
+        if self._learns:
+            found.piece = piece_of(remembered, known, number, began)
         return found
+
+    def _read(self, known: Mapping[str, Session], entries: list[str]) -> Iterator[Session | Problem]:
+        def read(some: list[str]) -> Iterator[Session | Problem]:
+            return self._layout.read(self._place, self._context, some)
+
+        return again(self._place, known, entries, read) if known else read(entries)
 
     def _with_copy(self, session: Session) -> Session:
         """The session, with the fact whether a pack holds a copy of it as it is now."""
@@ -217,8 +243,12 @@ def survey(
     jobs: int,
     stop: Callable[[], bool],
     progress: Progress,
+    memory: Memory | None,
+    learned: Learned | None,
 ) -> StoreSurvey:
     """Read and judge all sessions of a listing; what is to be done goes to the spool, in the order of the listing.
+
+    ``memory`` is what the reader remembers, ``learned`` gets what is to be remembered.
 
     An entry over which workers die is a problem, and the others go on.
     ``complete`` is false when ``stop`` ended it early.
@@ -227,7 +257,7 @@ def survey(
     total = len(listing.entries)
     if total <= SMALL:
         jobs = 1
-    tasks = (listing.entries[at : at + CHUNK] for at in range(0, total, CHUNK))
+    tasks = (memory or NOTHING).parts(listing.entries, CHUNK)
     crew: Crew[str, Found] = Crew(jobs, reader, stop)
     done = 0
     for task, answer in crew.run(tasks):
@@ -245,10 +275,14 @@ def survey(
         result.problems += answer.problems
         for draft in answer.drafts:
             write_draft(spool, draft)
+        if learned is not None and answer.piece is not None:
+            learned.take(answer.piece)
         progress(place.name, done, total)
     result.complete = done == total
     return result
 
+
+NOTHING = Memory("")
 
 _SEPARATOR = b"\x1f"
 

@@ -22,7 +22,9 @@ _SPACE = b" \t\r\n"
 _NEWLINE, _RETURN = b"\n\r"
 _SPACE_BYTE = 32  # no byte above it is white space
 _LARGEST_BLOCK = 1 << 20  # where doubling stops: larger blocks are not faster
-_edges_from = _line_from = tuple.__new__  # what Edges() and Line() do, without the detour through their keywords
+_edges_from = _line_from = (
+    tuple.__new__
+)  # what Edges() and Line() do, without the detour through their keywords
 _TRIES = 8  # how often a file may shrink under the reader before it is given up
 
 

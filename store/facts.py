@@ -68,7 +68,7 @@ class Member(msgspec.Struct, frozen=True, array_like=True, gc=False):
     fingerprint: Fingerprint
 
 
-class Session(msgspec.Struct, frozen=True, gc=False):
+class Session(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One recorded run, with all files that carry its id, the one that names it first.
 
     Layouts that read very many give the facts by position, in this order, which takes a fifth of the time.

@@ -86,6 +86,13 @@ class Layout(ABC):
     has_index: ClassVar[bool] = False
     """Whether the program keeps files that list its sessions, which `index_of` names and `reindex` keeps true."""
 
+    lasting: ClassVar[State | None] = None
+    """The state, if there is one, in which all facts of a session stand in its only file, and nowhere else.
+
+    Sessions of that state are remembered from one survey to the next (`store.memory`). The file lies in the first
+    root itself, its name is the session's entry, and entries are listed in order.
+    """
+
     @abstractmethod
     def default_roots(
         self, env: Mapping[str, str], home: str, platform: str

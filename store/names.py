@@ -28,6 +28,8 @@ ARCHIVES_NEW = f"{FOLDER}/archives.new"  # while it is being written
 TARGETS = f"{FOLDER}/targets"  # the folders elsewhere that links in this store led to
 TARGETS_NEW = f"{FOLDER}/targets.new"  # while it is being written
 CATALOGUE = f"{FOLDER}/catalogue.sqlite"  # made from the packs, and made anew when it is lost
+FACTS = f"{FOLDER}/facts"  # what was read of sessions, for the next survey; read anew when it is lost
+FACTS_NEW = f"{FOLDER}/facts.new"  # while it is being written
 VERIFIED = f"{FOLDER}/verified"  # when each pack was last read and found sound
 VERIFIED_NEW = f"{FOLDER}/verified.new"  # while it is being written
 
@@ -53,6 +55,7 @@ catalogue.sqlite   an index of the packs; it may be deleted, and is made anew.
 targets   folders elsewhere to which links in this store led, for what may go back there.
 archives  other folders that hold packs of this store.
 verified  when each pack was last verified.
+facts     what was read of sessions, so that they need not be read again; it may be deleted.
 lock      held by a running `maint`. That it exists means nothing; do not delete it.
 
 To get a session back:     maint restore ID       (from the trash or from a pack)

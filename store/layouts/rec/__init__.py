@@ -37,6 +37,7 @@ class RecLayout(Layout):
         "path": "The folder with the session files (*.ndjson).",
         "state": "The folder with recording.lock and recording.json; guessed from the path when left out.",
     }
+    lasting: ClassVar[State | None] = State.COMPLETE
 
     def default_roots(
         self, env: Mapping[str, str], home: str, platform: str

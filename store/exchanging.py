@@ -30,10 +30,19 @@ class Place:
         self.home = roots.home(member.root)
         self.tmp_path = names.tmp_path(run, n)
         self.backup_path = names.backup_path(run, member.root, member.path)
+        # Descriptors of its own: those that the roots keep are closed when others remove folders meanwhile.
         above, _, self.tmp_name = self.tmp_path.rpartition("/")
-        self.tmp = roots.folder(self.home, above)
+        self.tmp = os.dup(roots.folder(self.home, above))
         above, _, self.backup_name = self.backup_path.rpartition("/")
-        self.backup = roots.folder(self.home, above)
+        try:
+            self.backup = os.dup(roots.folder(self.home, above))
+        except BaseException:
+            os.close(self.tmp)
+            raise
+
+    def close(self) -> None:
+        os.close(self.tmp)
+        os.close(self.backup)
 
     def backup_is(self, fd: int) -> bool:
         return looking.is_file(looking.stat_at(self.backup, self.backup_name), fd)

@@ -10,7 +10,7 @@ state or leaves the session as it was, under one name.
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import msgspec
 
@@ -71,8 +71,8 @@ def rewriting(
     """
     try:
         with looking.opened(roots, member) as (fd, folder, name):
-            place = Place(roots, member, run, n, fd, folder, name)
-            return (yield from _resume(place)) or (yield from _rewrite(place, build, idle=idle))
+            with closing(Place(roots, member, run, n, fd, folder, name)) as place:
+                return (yield from _resume(place)) or (yield from _rewrite(place, build, idle=idle))
     except BaseException:
         # An earlier attempt may have been killed when the session had its second name and still its own.
         second_names.take_back(

@@ -207,3 +207,19 @@ def test_a_rewrite_alone_is_durable_at_each_of_its_steps(
     with RootFds({"sessions": str(tmp_path / "sessions")}) as roots:
         rewrite(roots, members[0], RUN, 0, build)
     assert disk.asked[-3:] == ["sync_file", "sync_folder", "sync_folder"]
+
+
+def test_a_folder_that_goes_while_others_wait_takes_no_descriptor_along(
+    tmp_path: Path, members: list[Member]
+) -> None:
+    """Whoever removes a session makes the roots forget the folders that they keep open."""
+    with RootFds({"sessions": str(tmp_path / "sessions")}) as roots:
+
+        def removing() -> Steps[None]:
+            yield NEXT
+            roots.forget()
+
+        rewrites = [rewriting(roots, member, RUN, n, build) for n, member in enumerate(members)]
+        done = together([removing(), *rewrites])
+    assert len(done) == 1 + MANY
+    assert content(tmp_path) == [f"{number}\nend\n" for number in range(MANY)]

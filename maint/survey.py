@@ -25,6 +25,7 @@ from maint.workers import Crew, Died
 from policies import NameTemplate
 from store.facts import Listing, Place, Problem, Session, State
 from store.layout import Layout
+from store.listing import lists
 from store.memory import Learned, Memory, Piece, again, piece_of
 from store.names import printable
 
@@ -257,7 +258,7 @@ def survey(
     total = len(listing.entries)
     if total <= SMALL:
         jobs = 1
-    tasks = (memory or NOTHING).parts(listing.entries, CHUNK)
+    tasks = (memory or NOTHING).parts(lists(listing.entries), CHUNK)
     crew: Crew[str, Found] = Crew(jobs, reader, stop)
     done = 0
     for task, answer in crew.run(tasks):

@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from store.listing import Entries
+
 
 class State(StrEnum):
     """What a session's own files and the evidence around them say about it."""
@@ -263,10 +265,11 @@ def is_store(name: str, wanted: Container[str]) -> bool:
 class Listing(msgspec.Struct, frozen=True):
     """What a layout found by listing: entries still to be read, and everything that is no session.
 
+    The entries are in order, each is there once, and they are a list unless there are very many.
     ``context`` is the layout's own (a recorder's state, an index): it travels to the workers with the entries.
     """
 
-    entries: list[str]
+    entries: Entries
     context: Any
     locks: list[Lock] = []
     leftovers: list[Leftover] = []

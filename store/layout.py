@@ -7,7 +7,7 @@ Each layout is one module (or package) in ``store/layouts`` with a constant ``LA
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, ClassVar
 
@@ -123,7 +123,7 @@ class Layout(ABC):
         """
 
     @abstractmethod
-    def read(self, place: Place, context: Any, entries: list[str]) -> Iterator[Session | Problem]:
+    def read(self, place: Place, context: Any, entries: Iterable[str]) -> Iterator[Session | Problem]:
         """The facts of each entry; one that cannot be a session gives a problem instead, never an error."""
 
     @abstractmethod

@@ -23,7 +23,7 @@ import os
 import stat
 import struct
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import IO
 
@@ -93,14 +93,28 @@ class Memory:
             os.close(self._fd)
             self._fd = None
 
-    def parts(self, entries: list[str], size: int) -> Iterator[list[str]]:
-        """Sorted entries in parts of about ``size``, which end where frames do."""
+    def parts(self, lists: Iterable[list[str]], size: int) -> Iterator[list[str]]:
+        """Sorted entries, which come in lists, in parts of about ``size`` that end where frames do."""
+        last: list[str] = []
+        for entries in lists:
+            parts = self._parts(last + entries if last else entries, size)
+            last = next(parts)
+            for part in parts:
+                yield last
+                last = part
+        if last:
+            yield last
+
+    def _parts(self, entries: list[str], size: int) -> Iterator[list[str]]:
+        """At least one part."""
         start = 0
-        for block in self.blocks[1:]:
+        for block in self.blocks[bisect_right(self.blocks, entries[0], key=_first_of) :] if entries else ():
             stop = bisect_left(entries, block.first, start)
             if stop - start >= size // 2:
                 yield from _evenly(entries[start:stop], size)
                 start = stop
+            if stop == len(entries):
+                break
         yield from _evenly(entries[start:], size)
 
     def known(self, entries: list[str]) -> tuple[dict[str, Session], int | None]:
@@ -302,8 +316,7 @@ def _evenly(entries: list[str], size: int) -> Iterator[list[str]]:
     """Parts of at least ``size``, and less than twice as many, but for what there is at most."""
     parts = max(1, len(entries) // size)
     for number in range(parts):
-        if part := entries[number * len(entries) // parts : (number + 1) * len(entries) // parts]:
-            yield part
+        yield entries[number * len(entries) // parts : (number + 1) * len(entries) // parts]
 
 
 def _first_of(block: Block) -> str:

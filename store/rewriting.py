@@ -70,9 +70,11 @@ def rewriting(
     Durable on return.
     """
     try:
-        with looking.opened(roots, member) as (fd, folder, name):
-            with closing(Place(roots, member, run, n, fd, folder, name)) as place:
-                return (yield from _resume(place)) or (yield from _rewrite(place, build, idle=idle))
+        with (
+            looking.opened(roots, member) as (fd, folder, name),
+            closing(Place(roots, member, run, n, fd, folder, name)) as place,
+        ):
+            return (yield from _resume(place)) or (yield from _rewrite(place, build, idle=idle))
     except BaseException:
         # An earlier attempt may have been killed when the session had its second name and still its own.
         second_names.take_back(

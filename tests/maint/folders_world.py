@@ -3,7 +3,7 @@
 import importlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -36,7 +36,7 @@ class FoldersLayout(Layout):
     def discover(self, place: Place, moment: Moment) -> Listing:
         return Listing([], None)
 
-    def read(self, place: Place, context: Any, entries: list[str]) -> Iterator[Session | Problem]:
+    def read(self, place: Place, context: Any, entries: Iterable[str]) -> Iterator[Session | Problem]:
         return iter(())
 
     def mend(self, session: str, members: tuple[Member, ...], name: str | None, changed: float) -> Mend:

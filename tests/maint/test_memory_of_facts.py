@@ -14,7 +14,7 @@ from maint_world import World
 from maint import planning
 from maint.run import Run
 from maint.version import VERSION
-from store import frames, memory, names, opening
+from store import frames, listing, memory, names, opening
 from store.facts import Member, Problem, Session
 from store.layouts.rec import RecLayout
 from store.layouts.rec.specimens import session_id
@@ -68,6 +68,9 @@ def without_memory(world: World) -> tuple[list[bytes], Any]:
         return told(world.plan())
     finally:
         kept.rename(world.ours / "facts")
+
+
+ALL = sorted(f"{session_id(number)}.ndjson" for number in range(1, MANY + 1))
 
 
 @contextmanager
@@ -263,7 +266,7 @@ def forge(world: World, **lies: Any) -> None:
         known.close()
     content = memory._encode(sessions)
     packed = frames.compress(content, 1)
-    block = Block(entry(1), entry(MANY), 0, len(packed), len(content), len(sessions))
+    block = Block(ALL[0], ALL[-1], 0, len(packed), len(content), len(sessions))
     listed = memory._encode(memory._List(memory.about(world.place, VERSION), [block]))
     about = frames.compress(listed, 1)
     end = memory._TRAILER.pack(len(packed), len(about), len(listed), b"maintfct")
@@ -290,7 +293,7 @@ def test_forged_memory_leads_to_no_other_file(swept: World, opened: list[str], l
     forge(swept, **lies[lie])
     swept.rules(OLD)
     found = told(swept.plan())
-    assert sorted(opened) == [entry(number) for number in range(1, MANY + 1)]
+    assert sorted(opened) == ALL
     assert found == without_memory(swept)
 
 
@@ -303,13 +306,13 @@ def blocks(*firsts: str) -> list[Block]:
 
 def test_parts_end_where_frames_do() -> None:
     entries = [f"{number:04}" for number in range(3000)]
-    parts = list(Memory("", None, blocks("0000", "0900", "2100")).parts(entries, 1000))
+    parts = list(Memory("", None, blocks("0000", "0900", "2100")).parts([entries], 1000))
     assert [part[0] for part in parts] == ["0000", "0900", "2100"]
 
 
 def test_small_frames_become_one_part_and_large_ones_several() -> None:
     entries = [f"{number:04}" for number in range(5000)]
-    parts = list(Memory("", None, blocks("0000", "0100", "0200", "0300")).parts(entries, 1000))
+    parts = list(Memory("", None, blocks("0000", "0100", "0200", "0300")).parts([entries], 1000))
     assert sum(map(len, parts)) == len(entries)
     assert all(500 <= len(part) < 2000 for part in parts)
 
@@ -318,9 +321,12 @@ def test_small_frames_become_one_part_and_large_ones_several() -> None:
 def test_parts_are_all_entries_in_order(count: int) -> None:
     entries = [f"{number:05}" for number in range(count)]
     for firsts in ([], ["00000", "00500", "09000"], ["99999"]):
-        parts = list(Memory("", None, blocks(*firsts)).parts(entries, 1000))
+        parts = list(Memory("", None, blocks(*firsts)).parts([entries], 1000))
         assert [each for part in parts for each in part] == entries
         assert all(parts)
+        cut = [entries[at : at + 700] for at in range(0, count, 700)]
+        streamed = list(Memory("", None, blocks(*firsts)).parts(cut, 1000))
+        assert [each for part in streamed for each in part] == entries
 
 
 def test_names_of_memory_are_ours() -> None:
@@ -354,3 +360,14 @@ def test_after_any_changes_memory_and_files_agree(world: World, seed: int) -> No
         if (world.ours / "facts").exists():
             world.rules(rng.choice([OLD, KEEPING]))
             assert told(world.plan()) == without_memory(world)
+
+
+def test_very_many_sessions_give_the_same_plan_as_if_they_were_few(
+    swept: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swept.add("torn", 50)
+    swept.add("complete", 52, days=40)
+    swept.rules(KEEPING)
+    expected = told(swept.plan())
+    monkeypatch.setattr(listing, "MANY", 3)
+    assert told(swept.plan()) == without_memory(swept) == expected

@@ -21,7 +21,7 @@ when the sessions go.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from store.facts import Listing, Member, Place, Problem, Session
@@ -86,7 +86,7 @@ class OpendevLayout(Layout):
     def discover(self, place: Place, moment: Moment) -> Listing:
         return list_store(place, moment)
 
-    def read(self, place: Place, context: Any, entries: list[str]) -> Iterator[Session | Problem]:
+    def read(self, place: Place, context: Any, entries: Iterable[str]) -> Iterator[Session | Problem]:
         return read_sessions(place, context, entries)
 
     def mend(self, session: str, members: tuple[Member, ...], name: str | None, changed: float) -> Mend:

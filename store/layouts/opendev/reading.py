@@ -13,7 +13,7 @@ A session of which one file is not to be touched (a link, a second name, somebod
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from store import leases, opening
 from store.facts import Fingerprint, Member, Place, Problem, Session, State
@@ -40,7 +40,7 @@ _LATELY = (
 )
 
 
-def read_sessions(place: Place, shelf: Shelf, entries: list[str]) -> Iterator[Session | Problem]:
+def read_sessions(place: Place, shelf: Shelf, entries: Iterable[str]) -> Iterator[Session | Problem]:
     """The facts of each entry of a listing; one that cannot be a session gives a problem."""
     root = opening.open_folder(place.path)
     folder, at = -1, ""

@@ -14,7 +14,7 @@ of its sessions.
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from store import opening
@@ -74,7 +74,7 @@ class SnapshotsLayout(Layout):
         problems.sort(key=lambda found: found.path)
         return Listing(entries, Recency(moment.now - moment.grace), [], leftovers, problems)
 
-    def read(self, place: Place, context: Any, entries: list[str]) -> Iterator[Session | Problem]:
+    def read(self, place: Place, context: Any, entries: Iterable[str]) -> Iterator[Session | Problem]:
         return read_snapshots(place, context, entries)
 
     def mend(self, session: str, members: tuple[Member, ...], name: str | None, changed: float) -> Mend:

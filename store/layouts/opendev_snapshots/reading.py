@@ -9,7 +9,7 @@ Its end, from which retention counts, is the stamp that it carries, as it is to 
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -49,7 +49,7 @@ def id_of(entry: str) -> str:
     return entry[:-_SUFFIX_LENGTH]
 
 
-def read_snapshots(place: Place, recency: Recency, entries: list[str]) -> Iterator[Session | Problem]:
+def read_snapshots(place: Place, recency: Recency, entries: Iterable[str]) -> Iterator[Session | Problem]:
     """The facts of each entry of the folder; what is no snapshot of opendev's gives a problem.
 
     ``entries`` match `ENTRY`, so that they can be opened without another look at them.

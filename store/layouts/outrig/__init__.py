@@ -11,7 +11,7 @@ Layout of the files, in outrig's own words:
 Whatever else lies in the folder of a session is somebody's own, and stays.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from store.facts import Listing, Member, Place, Problem, Session
@@ -47,7 +47,7 @@ class OutrigLayout(Layout):
     def discover(self, place: Place, moment: Moment) -> Listing:
         return listing.list_store(place, moment)
 
-    def read(self, place: Place, context: Any, entries: list[str]) -> Iterator[Session | Problem]:
+    def read(self, place: Place, context: Any, entries: Iterable[str]) -> Iterator[Session | Problem]:
         return read_sessions(place, context, entries)
 
     def mend(self, session: str, members: tuple[Member, ...], name: str | None, changed: float) -> Mend:

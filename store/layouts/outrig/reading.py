@@ -11,7 +11,7 @@ Where podman cannot be asked, the start of this machine can: no container of bef
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from store import opening, processes
 from store.facts import Fingerprint, Member, Place, Problem, Session, State
@@ -40,7 +40,7 @@ _TOLD = 5
 """Problems with logs of one session; somebody who has made one may have made very many."""
 
 
-def read_sessions(place: Place, context: Context, entries: list[str]) -> Iterator[Session | Problem]:
+def read_sessions(place: Place, context: Context, entries: Iterable[str]) -> Iterator[Session | Problem]:
     """The facts of each entry; what is no session of outrig's gives a problem."""
     root = opening.open_folder(place.path)
     try:

@@ -13,7 +13,7 @@ neither setting is honoured here.
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from store import edges, opening
@@ -23,6 +23,7 @@ from store.layouts.rec.mend import RecMend
 from store.layouts.rec.reading import ENTRY, SUFFIX, read_ends, read_sessions
 from store.layouts.rec.recorder import LOCK, PENDING, STATE, read_recorder
 from store.layouts.rec.records import Command, Footer, Header, decode
+from store.listing import Listed, names_in
 from store.names import printable
 
 _UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
@@ -55,15 +56,17 @@ class RecLayout(Layout):
 
     def discover(self, place: Place, moment: Moment) -> Listing:
         folder = opening.open_folder(place.path)
+        entries = Listed()
+        others: list[str] = []
+        leftovers: list[Leftover] = []
+        problems: list[Problem] = []
+        is_entry = ENTRY.fullmatch
         try:
-            names = os.listdir(folder)
-            is_entry = ENTRY.fullmatch
-            entries: list[str] = []
-            others: list[str] = []
-            for name in names:
-                (entries if is_entry(name) else others).append(name)
-            leftovers: list[Leftover] = []
-            problems: list[Problem] = []
+            for names in names_in(folder):
+                sessions: list[str] = []
+                for name in names:
+                    (sessions if is_entry(name) else others).append(name)
+                entries.take(sessions)
             for name in others:
                 if name.endswith(SUFFIX):
                     text = "its name cannot be one of rec's session files; left alone"
@@ -78,14 +81,13 @@ class RecLayout(Layout):
                             pass  # gone since it was listed: the save went through
         finally:
             os.close(folder)
-        entries.sort()
         leftovers += _alias_leftover(place)
-        recorder, locks, more = read_recorder(place, moment, entries)
+        recorder, locks, more = read_recorder(place, moment, listed := entries.in_order())
         return Listing(
-            entries, recorder, locks, sorted(leftovers, key=lambda found: found.id), problems + more
+            listed, recorder, locks, sorted(leftovers, key=lambda found: found.id), problems + more
         )
 
-    def read(self, place: Place, context: Any, entries: list[str]) -> Iterator[Session | Problem]:
+    def read(self, place: Place, context: Any, entries: Iterable[str]) -> Iterator[Session | Problem]:
         return read_sessions(place, context, entries)
 
     def mend(self, session: str, members: tuple[Member, ...], name: str | None, changed: float) -> Mend:

@@ -6,7 +6,7 @@ A typical session costs one open, one look, one read and one close; nothing here
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -56,7 +56,7 @@ class Ends(msgspec.Struct, gc=False):
     empty: bool | None = None
 
 
-def read_sessions(place: Place, recorder: Recorder, entries: list[str]) -> Iterator[Session | Problem]:
+def read_sessions(place: Place, recorder: Recorder, entries: Iterable[str]) -> Iterator[Session | Problem]:
     """The facts of each entry of the sessions folder; what is no session of rec's gives a problem.
 
     ``entries`` match `ENTRY`, so that they can be opened without another look at them.

@@ -8,6 +8,7 @@ And the id in ``recording.json`` is a random one that names no file: only ``sess
 
 import os
 import stat
+from collections.abc import Collection
 
 import msgspec
 
@@ -70,7 +71,7 @@ class StateFile(msgspec.Struct, frozen=True):
 
 
 def read_recorder(
-    place: Place, moment: Moment, entries: list[str]
+    place: Place, moment: Moment, entries: Collection[str]
 ) -> tuple[Recorder, list[Lock], list[Problem]]:
     """What the state folder of a store holds: the recording it speaks of, its files as locks, and problems.
 
@@ -146,7 +147,7 @@ def _read_files(place: Place, folder: int) -> tuple[dict[str, StateFile], list[P
 
 
 def _interpret(
-    place: Place, files: dict[str, StateFile], nothing: Recorder, entries: list[str], moment: Moment
+    place: Place, files: dict[str, StateFile], nothing: Recorder, entries: Collection[str], moment: Moment
 ) -> Recorder:
     recording = _decode(files.get(STATE))
     entry = _entry_of(recording, entries)
@@ -178,7 +179,7 @@ def _decode(file: StateFile | None) -> Recording | None:
         return None
 
 
-def _entry_of(recording: Recording | None, entries: list[str]) -> str | None:
+def _entry_of(recording: Recording | None, entries: Collection[str]) -> str | None:
     """The session file meant: by the path's last part, because stores are moved and homes are mounted elsewhere.
 
     That part is a random UUID, so a match in this store is no accident.

@@ -8,7 +8,6 @@ small, each of them before the next one in order, and are sorted part by part wh
 """
 
 import os
-import tempfile
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator
 from itertools import chain, islice
@@ -34,6 +33,8 @@ class Names(Collection[str]):
 
     def __init__(self, first: list[str]) -> None:
         """``first`` are some of them, which tell how the others are likely to be spread."""
+        import tempfile  # noqa: PLC0415  whoever has few names does without it
+
         self._file: IO[bytes] = tempfile.TemporaryFile()
         ordered = sorted(first)
         step = max(1, len(ordered) // _PARTS)

@@ -123,7 +123,7 @@ class Memory:
         high = bisect_right(self.blocks, entries[-1], lo=low, key=_first_of)
         found: dict[str, Session] = {}
         for number in range(low, high):
-            with suppress(*_UNREADABLE, IndexError):
+            with suppress(*_UNREADABLE, IndexError, OverflowError):
                 content = frames.decompress(self.frame(number), self.blocks[number].size)
                 found.update((session.members[0].path, session) for session in _decode(content))
         return found, low if high - low == 1 else None

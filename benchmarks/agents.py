@@ -1,7 +1,8 @@
 """Stores of coding agents and of container runs, as realistic ones are: opendev, its snapshots, outrig.
 
-Sizes are lognormal with a heavy tail, projects differ in size by a thousand times, and ailments have the shares that
-stand here.
+Sizes are lognormal with a heavy tail, so that one session in a hundred holds most of the bytes; projects differ in size
+by a thousand times; and what happens often has the shares that stand here.
+What is rare, `corpora.realistic` adds from the specimens of the layout.
 An index lists the sessions of its project as the program would have written it, but for a few that a crash or a lost
 update has made untrue.
 """
@@ -15,6 +16,9 @@ from typing import Any, NamedTuple
 
 DAY = 86_400.0
 
+LONG_SHARE = 0.01
+"""The share of sessions that are long, of each of these kinds."""
+
 SESSION_KINDS = {
     "complete": 0.93,
     "empty": 0.03,
@@ -27,22 +31,25 @@ SESSION_KINDS = {
 DEBUGGED, WITH_EVENTS, UNTRUE_INDEXES = 0.5, 0.8, 0.05
 """Shares of sessions with a debug log and with an event log, and of projects whose index is missing an entry."""
 
-MESSAGES = (2.0, 1.2)
-"""The lognormal distribution of messages a session: half have seven or fewer."""
+MESSAGES, LONG_MESSAGES, MOST_MESSAGES = (2.0, 1.2), (5.7, 0.8), 4_000
+"""The lognormal distribution of messages a session: half have seven or fewer, and half of the long ones 300."""
 
-MOST_MESSAGES = 4_000
+MOST_REQUESTS, LONG_REQUESTS = 12, 250
+"""How many requests a debug log holds at most, and that of a long session."""
+
 LARGEST_PROJECT = 0.1
 """The share of all sessions that lies in the largest project."""
 
 RUN_KINDS = {"finished": 0.9, "killed": 0.05, "corrupt": 0.01, "no record": 0.02, "litter": 0.02}
 """What a session folder of outrig is, in shares."""
 
-LOG_LINES = (4.0, 1.3)
-"""The lognormal distribution of lines a log."""
-
-MOST_LINES = 50_000
+LOG_LINES, LONG_LINES, MOST_LINES = (3.5, 1.3), (9.5, 1.0), 50_000
+"""The lognormal distribution of lines a log, and that of a long run."""
 
 SNAPSHOT_KINDS = {"completed": 0.7, "incomplete": 0.25, "corrupt": 0.02, "temp": 0.03}
+
+RESULTS, LONG_RESULTS = (0.5, 0.6), (5.3, 1.0)
+"""The lognormal distribution of results of tools in a snapshot, and in one of a long session."""
 
 _WORDS = [
     "the",
@@ -82,7 +89,9 @@ _WORDS = [
     "socket",
 ]
 _CALL = {"id": "toolu_1", "name": "Bash", "parameters": {}, "timestamp": "2026-04-24T09:39:58+00:00"}
-_AGES = ((1.5, 7.0, 0.05), (7.0, 30.0, 0.15), (30.0, 365.0, 0.6), (365.0, 900.0, 0.2))
+
+AGES = ((1.5, 7.0, 0.05), (7.0, 30.0, 0.15), (30.0, 365.0, 0.6), (365.0, 900.0, 0.2))
+"""How many days ago sessions ended, from and to, and in which share of them."""
 
 
 class File(NamedTuple):
@@ -91,6 +100,23 @@ class File(NamedTuple):
     root: str
     path: str
     content: bytes
+    changed: float
+
+
+class Link(NamedTuple):
+    """A symbolic link to what lies at a path below the same root, as the program makes it: by an absolute path."""
+
+    root: str
+    path: str
+    target: str
+    changed: float
+
+
+class Folder(NamedTuple):
+    """An empty folder."""
+
+    root: str
+    path: str
     changed: float
 
 
@@ -117,7 +143,8 @@ def _project(rng: random.Random, path: str, sessions: int, now: float) -> Iterat
         kind = _drawn(rng, SESSION_KINDS)
         ended = now - DAY * _age(rng)
         newest = max(newest, ended)
-        count = 0 if kind == "empty" else max(1, min(MOST_MESSAGES, int(rng.lognormvariate(*MESSAGES))))
+        long = rng.random() < LONG_SHARE
+        count = 0 if kind == "empty" else _count(rng, LONG_MESSAGES if long else MESSAGES, MOST_MESSAGES)
         messages = [_message(rng, ended - 60 * (count - each)) for each in range(count)]
         began = ended - 60 * (count + 1)
         if kind == "events only":
@@ -135,7 +162,12 @@ def _project(rng: random.Random, path: str, sessions: int, now: float) -> Iterat
         if rng.random() < WITH_EVENTS:
             yield File("data", f"{folder}/{id_}.events.jsonl", _events(id_, began, messages, True), ended)
         if count and rng.random() < DEBUGGED:
-            yield File("data", f"{folder}/{id_}.debug", _debug(rng, count, began), ended)
+            yield File(
+                "data",
+                f"{folder}/{id_}.debug",
+                _debug(rng, min(count, LONG_REQUESTS if long else MOST_REQUESTS), began),
+                ended,
+            )
         entries.append(_entry(record, count))
     if rng.random() < UNTRUE_INDEXES and len(entries) > 1:
         entries.pop(rng.randrange(len(entries)))
@@ -231,7 +263,7 @@ def _debug(rng: random.Random, count: int, began: float) -> bytes:
     """Every request holds the conversation so far, so that these logs grow with the square of its length."""
     lines = []
     said = _prose(rng, 200)
-    for number in range(min(count, 40)):
+    for number in range(count):
         said += " " + _prose(rng, 30)
         record = {"ts": _moment(began + number), "elapsed_ms": 12, "event": "request", "component": "llm"}
         lines.append(json.dumps(record | {"data": {"messages": said}}).encode() + b"\n")
@@ -243,16 +275,18 @@ def snapshot_files(sessions: int, seed: int, now: float) -> Iterator[File]:
     rng = random.Random(f"snapshots-{seed}")
     for _ in range(sessions):
         id_, kind, ended = f"{rng.getrandbits(48):012x}", _drawn(rng, SNAPSHOT_KINDS), now - DAY * _age(rng)
+        results = _count(rng, LONG_RESULTS if rng.random() < LONG_SHARE else RESULTS, MOST_MESSAGES)
         record = {
             "session_id": id_,
             "message_count": rng.randrange(1, 200),
             "last_tool_results": [
                 {
                     "tool_name": "Bash",
-                    "call_id": "toolu_1",
+                    "call_id": f"toolu_{number}",
                     "output_preview": _prose(rng, 40),
                     "success": True,
                 }
+                for number in range(results)
             ],
             "snapshot_timestamp_ms": int(ended * 1000),
             "completed": kind == "completed",
@@ -295,11 +329,15 @@ def outrig_files(sessions: int, seed: int, now: float) -> Iterator[File]:
             content = content[:70]
         if kind != "no record":
             yield File("sessions", f"{id_}/session.json", content, ended)
-        lines = min(MOST_LINES, int(rng.lognormvariate(*LOG_LINES)))
+        lines = _count(rng, LONG_LINES if rng.random() < LONG_SHARE else LOG_LINES, MOST_LINES)
         log = b"".join(b"[server] %d %s\n" % (at, _prose(rng, 9).encode()) for at in range(lines))
         yield File("sessions", f"{id_}/logs/fs.stderr", log, ended)
         if kind == "litter":
             yield File("sessions", f"{id_}/.tmpQ3xZ9k", content[:50], ended)
+
+
+def _count(rng: random.Random, lognormal: tuple[float, float], most: int) -> int:
+    return max(1, min(most, int(rng.lognormvariate(*lognormal))))
 
 
 def _prose(rng: random.Random, words: int) -> str:
@@ -307,7 +345,7 @@ def _prose(rng: random.Random, words: int) -> str:
 
 
 def _age(rng: random.Random) -> float:
-    low, high, _ = rng.choices(_AGES, [share for *_, share in _AGES])[0]
+    low, high, _ = rng.choices(AGES, [share for *_, share in AGES])[0]
     return rng.uniform(low, high)
 
 

@@ -18,7 +18,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -127,7 +127,7 @@ def _packing(scratch: Path, corpus: Corpus, pairs: int) -> tuple[Archived, list[
 
     for turn in range(pairs):
         _say(f"archiving, {turn + 1} of {pairs}")
-        for one in _in_turn(turn, we, they):
+        for one in whole.in_turn(turn, we, they):
             one()
     everything = len(Stand(corpus).files())
     if len(young) > everything * (1 - _LEAST_ARCHIVED):
@@ -201,7 +201,7 @@ def _all_back(scratch: Path, archived: Archived, pairs: int) -> list[Figure]:
 
     for turn in range(pairs):
         _say(f"restoring all, {turn + 1} of {pairs}")
-        for one in _in_turn(turn, we, they):
+        for one in whole.in_turn(turn, we, they):
             one()
     return [
         promises.times("restore all | tar -x", ours, theirs, most=MOST_TIME_BACK),
@@ -270,11 +270,6 @@ def _repetitive(scratch: Path, at: float) -> list[Figure]:
         promises.sizes("bytes of repeated images | zstd -3", packed, near),
         promises.sizes("bytes of repeated images | zstd -3 --long=27", packed, far),
     ]
-
-
-def _in_turn(turn: int, we: Callable[[], None], they: Callable[[], None]) -> tuple[Callable[[], None], ...]:
-    """Who comes first changes, lest one of them always finds what the other left behind."""
-    return (they, we) if turn % 2 else (we, they)
 
 
 def _say(text: str) -> None:

@@ -2,18 +2,35 @@
 
 What counts is the ratio: the median of the quotients of neighbours.
 Times are shown for orientation; they are this machine's, at that moment.
+
+Each call is timed by the clock, which is what the tables show, and by the processors, which is what the regression
+check (`benchmarks.check`) judges: other people's work on the machine makes us wait, but hardly work longer.
+All quotients go into ``extra_info``, so that the check can pool those of several processes.
+
+Python collects no garbage meanwhile, as the program does not either: when it would, and how long it took, depends on
+what else the process holds.
 """
 
 import gc
+import math
+import resource
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 Work = Callable[[], object]
 
 ROUNDS = 7
+
+TURNS_FOR, MOST_ROUNDS = 0.3, 60
+"""What is quick is measured more often than it asks for: as often as it can be in so many seconds, up to so often."""
+
+QUICK, MOST_TIMES = 2e-3, 50
+"""A reference that takes less than so many seconds is called until it takes that long, up to so often, and what is
+that quick is called once before: else it would be measured how much of it was still in the processor's cache."""
 
 
 class Times(NamedTuple):
@@ -40,7 +57,12 @@ def nothing() -> None:
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
     """The median of the quotients of what was measured side by side."""
-    return statistics.median(our / their for our, their in zip(ours, theirs, strict=True))
+    return statistics.median(quotients(ours, theirs))
+
+
+def quotients(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
+    """How many times as long each of ours took as its neighbour."""
+    return [our / their for our, their in zip(ours, theirs, strict=True)]
 
 
 def seconds(work: Work) -> float:
@@ -50,12 +72,48 @@ def seconds(work: Work) -> float:
     return time.perf_counter() - began
 
 
-class Beside:
-    """One benchmark of pytest-benchmark with its references; what comes of it goes into ``rows`` and extra_info."""
+class Taken(NamedTuple):
+    """Seconds by the clock, and by the processors of this process and of all its children that have ended."""
 
-    def __init__(self, benchmark: Any, rows: list[Row]) -> None:
+    clock: float
+    processors: float
+
+
+def taken(work: Work, times: int = 1) -> Taken:
+    """What it takes once, if it is done so many times."""
+    processors, clock = _processors(), time.perf_counter()
+    for _ in range(times):
+        work()
+    return Taken((time.perf_counter() - clock) / times, (_processors() - processors) / times)
+
+
+def _processors() -> float:
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    gc.collect()
+    gc.freeze()  # what is there already is not looked at again between rounds
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
+class Beside:
+    """One benchmark of pytest-benchmark with its references; what comes of it goes into ``rows`` and extra_info.
+
+    ``patience`` says how many times as many rounds are measured as were otherwise.
+    """
+
+    def __init__(self, benchmark: Any, rows: list[Row], patience: int = 1) -> None:
         self._benchmark = benchmark
         self._rows = rows
+        self._patience = patience
 
     def __call__(
         self,
@@ -76,23 +134,51 @@ class Beside:
             for label, each in references.items()
             if each is not None
         }
-        theirs: dict[str, list[float]] = {label: [] for label in known}
+        if self._benchmark.disabled:
+            self._benchmark.pedantic(ours, setup=fresh)
+            return
+        theirs: dict[str, list[Taken]] = {label: [] for label in known}
+        measured: list[Taken] = []
 
-        def others_first() -> None:
-            for label, (work, count) in known.items():
-                fresh()
-                theirs[label].append(seconds(work) / count)
+        def times(work: Work) -> int:
+            """How often a call is repeated, told by its first time, which does not count."""
+            fresh()
+            once = seconds(work)
+            return 1 if fresh is not nothing else min(MOST_TIMES, math.ceil(QUICK / once))
+
+        def prepare(work: Work, often: int) -> None:
             fresh()
             gc.collect()
+            if often > 1:
+                work()
 
-        self._benchmark.pedantic(ours, setup=others_first, rounds=rounds, warmup_rounds=1)
-        if self._benchmark.disabled:
-            return
-        times = [each / per for each in self._benchmark.stats.stats.data]
+        with _without_collection():
+            began = time.perf_counter()
+            repeats, own = {label: times(work) for label, (work, _) in known.items()}, times(ours)
+            quick = min(MOST_ROUNDS, math.ceil(TURNS_FOR / (time.perf_counter() - began)))
+
+            def others_first() -> None:
+                for label, (work, _) in known.items():
+                    prepare(work, repeats[label])
+                    theirs[label].append(taken(work, repeats[label]))
+                prepare(ours, own)
+
+            self._benchmark.pedantic(
+                lambda: measured.append(taken(ours)),
+                setup=others_first,
+                rounds=max(rounds, quick) * self._patience,
+            )
         info = self._benchmark.extra_info
-        info["work"], info["per"], info["ratios"] = name, per, {}
-        for label, (_, *warm) in theirs.items():
-            row = Row(name, statistics.median(times), label, statistics.median(warm), ratio(times, warm))
+        info |= {"work": name, "per": per, "ratios": {}, "by clock": {}, "by processors": {}}
+        for label, (_, count) in known.items():
+            pieces = [[each.clock / per for each in measured], [each.clock / count for each in theirs[label]]]
+            info["by clock"][label] = quotients(*pieces)
+            info["by processors"][label] = quotients(
+                [each.processors / per for each in measured],
+                [each.processors / count for each in theirs[label]],
+            )
+            our, their = map(statistics.median, pieces)
+            row = Row(name, our, label, their, ratio(*pieces))
             self._rows.append(row)
             info["ratios"][label] = row.ratio
 

@@ -28,6 +28,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--corpora", type=Path, default=corpora.cache_folder(), help="where corpora are kept between runs"
     )
+    group.addoption(
+        "--patience", type=int, default=1, help="how many times as many rounds as usual are measured"
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -56,7 +59,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 @pytest.fixture
 def beside(benchmark: Any, request: pytest.FixtureRequest) -> Beside:
     """Measures something beside its references."""
-    return Beside(benchmark, request.config.stash[_ROWS])
+    return Beside(benchmark, request.config.stash[_ROWS], request.config.getoption("patience"))
 
 
 @pytest.fixture(scope="session")

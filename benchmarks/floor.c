@@ -5,6 +5,7 @@
  *
  *     floor survey FOLDER...    open, look at, read both ends of, and close every file below; prints how many
  *     floor move FROM TO NAMES  move files of a folder to another one; their names are the lines of a file
+ *     floor renew FOLDER        replace every file of a folder by a durable copy; prints how many
  *
  * Functions return how often they did it, or -1. None of them checks anything that was not asked for.
  */
@@ -12,6 +13,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -66,6 +68,22 @@ long ends(int folder, const char *name, long times) {
         if (pread(fd, buffer, WINDOW, 0) < 0) return -1;
         if (found.st_size > WINDOW && pread(fd, buffer, WINDOW, found.st_size - WINDOW) < 0) return -1;
         close(fd);
+    }
+    return times;
+}
+
+/* What the recorder of rec says of itself: its three files, each looked at and read. */
+long state(int folder, long times) {
+    static const char *const names[] = {"recording.lock", "recording.json", "pending.json"};
+    char buffer[WINDOW];
+    for (long i = 0; i < times; i++) {
+        for (int each = 0; each < 3; each++) {
+            struct stat found;
+            int fd = openat(folder, names[each], SESSION);
+            if (fd < 0) continue;
+            if (fstat(fd, &found) || read(fd, buffer, sizeof buffer) < 0) return -1;
+            close(fd);
+        }
     }
     return times;
 }
@@ -149,7 +167,40 @@ static int move_named(const char *from, const char *to, const char *names) {
     return 0;
 }
 
+/* One bare durable rewrite: a temp file, written and on the disk, takes the place of another, and that is on the disk. */
+static int renew_one(int folder, const char *name) {
+    int old = openat(folder, name, SESSION);
+    struct stat found;
+    if (old < 0 || fstat(old, &found)) return -1;
+    char *content = malloc(found.st_size + 1);
+    if (!content || pread(old, content, found.st_size, 0) != found.st_size) return -1;
+    int new = openat(folder, ".renewed", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (new < 0 || write(new, content, found.st_size) != found.st_size || fsync(new)) return -1;
+    free(content);
+    close(new);
+    close(old);
+    return renameat(folder, ".renewed", folder, name) || fsync(folder) ? -1 : 0;
+}
+
+static long renew(const char *path) {
+    struct dirent **entries;
+    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int count = scandirat(folder, ".", &entries, NULL, NULL);
+    long files = 0;
+    for (int i = 0; i < count; i++) {
+        if (entries[i]->d_name[0] == '.') continue;
+        if (renew_one(folder, entries[i]->d_name)) return -1;
+        files++;
+    }
+    return count < 0 ? -1 : files;
+}
+
 int main(int argc, char **argv) {
+    if (argc == 3 && !strcmp(argv[1], "renew")) {
+        long files = renew(argv[2]);
+        printf("%ld files\n", files);
+        return files < 0;
+    }
     if (argc == 5 && !strcmp(argv[1], "move")) return move_named(argv[2], argv[3], argv[4]);
     if (argc < 3 || strcmp(argv[1], "survey")) return 2;
     long files = 0;

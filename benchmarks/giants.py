@@ -26,7 +26,7 @@ def empty_store(folder: Path, at: float) -> Corpus:
     return corpus
 
 
-def add_varied(corpus: Corpus, size: int) -> Path:
+def add_varied(corpus: Corpus, size: int, *, crashed: bool = False) -> Path:
     """One more session of about so many bytes, as varied as all others; where it lies."""
 
     def records() -> Iterator[bytes]:
@@ -37,7 +37,22 @@ def add_varied(corpus: Corpus, size: int) -> Path:
             yield from piece.written(moment, first)
             moment, first = moment + piece.seconds, first + _PIECE
 
-    return _add(corpus, records(), size)
+    return _add(corpus, records(), size, crashed=crashed)
+
+
+def add_hollow(corpus: Corpus, size: int, *, ends: bool) -> Path:
+    """One more file of so many bytes, next to none of which are on the disk: with a header and a footer, or a hole alone."""
+    path = _add(corpus, iter(()), 0)
+    if not ends:
+        os.truncate(path, 0)
+    footer = rec.footer(corpus.at - 2 * DAY, 1) if ends else b""
+    changed = path.stat().st_mtime_ns
+    with path.open("r+b") as file:
+        file.truncate(size - len(footer))
+        file.seek(0, os.SEEK_END)
+        file.write(footer)
+    os.utime(path, ns=(changed, changed))
+    return path
 
 
 def add_repetitive(corpus: Corpus, size: int) -> Path:
@@ -58,7 +73,7 @@ def add_repetitive(corpus: Corpus, size: int) -> Path:
     return _add(corpus, records(), size)
 
 
-def _add(corpus: Corpus, records: Iterator[bytes], size: int) -> Path:
+def _add(corpus: Corpus, records: Iterator[bytes], size: int, *, crashed: bool = False) -> Path:
     path = Path(corpus.paths["path"], f"{_ID}.ndjson")
     began = corpus.at - _AGO - 1
     with path.open("xb") as file:
@@ -68,7 +83,8 @@ def _add(corpus: Corpus, records: Iterator[bytes], size: int) -> Path:
             block = next(records)
             count += block.count(b"\n")
             file.write(block)
-        file.write(rec.footer(corpus.at - 2 * DAY, count))
+        if not crashed:
+            file.write(rec.footer(corpus.at - 2 * DAY, count))
     changed = int((corpus.at - 2 * DAY) * 1e9) + 123_456_789
     os.utime(path, ns=(changed, changed))
     path.chmod(0o600)

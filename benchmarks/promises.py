@@ -6,6 +6,10 @@ from typing import NamedTuple
 
 from benchmarks.beside import aligned, ratio, shown
 
+NOT_MEASURED = "not measured: "
+
+_KEPT = {None: "", True: "yes", False: "NO"}
+
 
 class Figure(NamedTuple):
     """One line of the table; ``kept`` is ``None`` where nothing is promised."""
@@ -38,6 +42,16 @@ def memory(measure: str, ours: float, *, most: float) -> Figure:
     return Figure(measure, megabytes(ours), promise=f"< {megabytes(most)}", kept=ours < most)
 
 
+def count(measure: str, ours: float, *, most: float) -> Figure:
+    """A number, of which there may be at most so many."""
+    return Figure(measure, f"{ours:,.2f}", promise=f"<= {most:,g}", kept=ours <= most)
+
+
+def unknown(measure: str, why: str, promise: str = "") -> Figure:
+    """What could not be measured here, said aloud."""
+    return Figure(measure, NOT_MEASURED + why, promise=promise)
+
+
 def within(measure: str, ours: Sequence[float], theirs: Sequence[float], *, most: float) -> Figure:
     """Seconds beyond what a reference takes side by side, of which there may be at most so many."""
     beyond = statistics.median(our - their for our, their in zip(ours, theirs, strict=True))
@@ -66,10 +80,21 @@ def under(measure: str, ours: Sequence[float], theirs: Sequence[float], *, most:
 
 def table(figures: Sequence[Figure]) -> list[str]:
     """The figures as text."""
-    words = {None: "", True: "yes", False: "NO"}
     cells = [("measure", "ours", "reference", "ratio", "promise", "kept")]
-    cells += [(*figure[:5], words[figure.kept]) for figure in figures]
+    cells += [(*figure[:5], _KEPT[figure.kept]) for figure in figures]
     return aligned(cells, "<>>>>>")
+
+
+def markdown(figures: Sequence[Figure]) -> list[str]:
+    """The figures as a table for a README."""
+    lines = [
+        "| measured | ours | beside | ratio | promised | kept |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for each in figures:
+        cells = (*(cell.strip().replace("|", "beside") for cell in each[:5]), _KEPT[each.kept])
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
 
 
 def broken(figures: Sequence[Figure]) -> bool:
@@ -85,4 +110,4 @@ def _judged(quotient: float, most: float | None) -> tuple[str, str, bool | None]
     """A quotient, the promise about it, and whether that is kept."""
     if most is None:
         return f"{quotient:.3f}", "", None
-    return f"{quotient:.3f}", f"<= {most:.2f}", quotient <= most
+    return f"{quotient:.3f}", f"<= {most:.3g}", quotient <= most

@@ -5,10 +5,11 @@ import os
 import secrets
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from benchmarks import whole
+from benchmarks import corpora, whole
 from benchmarks.corpora import Corpus
 
 
@@ -60,9 +61,47 @@ class Stand(NamedTuple):
         )
         return [json.loads(line)["session"] for line in listed.stdout.splitlines()]
 
+    def plan(self) -> list[dict[str, Any]]:
+        """What a sweep would do now: the lines of a plan, of which the last is the summary."""
+        said = subprocess.run(
+            self.verb("plan", "--json"), check=True, capture_output=True, env=whole.environment()
+        )
+        return [json.loads(line) for line in said.stdout.splitlines()]
+
+    def planned(self, verb: str) -> int:
+        """How often a sweep would do this now."""
+        return int(self.plan()[-1]["planned"].get(verb, 0))
+
+    def forgotten(self) -> "Stand":
+        """The same store as if nothing of ours had ever seen it: what was kept of it is gone, and it lies elsewhere."""
+        for folder in self.corpus.paths.values():
+            shutil.rmtree(Path(folder, ".maint"), ignore_errors=True)
+        moved = Stand(self.corpus._replace(folder=unused(self.corpus.folder.parent, "forgotten")))
+        self.corpus.folder.rename(moved.corpus.folder)
+        self.policy.rename(moved.policy)
+        moved.follow(*whole.TIDYING)
+        return moved
+
+    def follow(self, *passes: str) -> None:
+        """Write a policy with these passes, each a line of YAML."""
+        whole.policy_file(self.policy, self.corpus, passes)
+
     def gone(self) -> None:
         shutil.rmtree(self.corpus.folder)
         self.policy.unlink()
+
+
+class Anew:
+    """A store that is made anew before every round, from a corpus that nobody changes, with these passes."""
+
+    def __init__(self, pristine: Corpus, folder: Path, passes: Sequence[str] = whole.TIDYING) -> None:
+        self.stand = Stand(pristine._replace(folder=folder / "anew"))
+        self._pristine = pristine
+        self.stand.follow(*passes)
+
+    def fresh(self) -> None:
+        shutil.rmtree(self.stand.corpus.folder, ignore_errors=True)
+        corpora.copied(self._pristine, self.stand.corpus.folder)
 
 
 def spread(scratch: Path) -> None:
@@ -80,11 +119,9 @@ def unused(scratch: Path, name: str) -> Path:
     return scratch / f"{name}-{secrets.token_hex(4)}"
 
 
-def copied(corpus: Corpus, scratch: Path, name: str) -> Stand:
+def copied(corpus: Corpus, scratch: Path, name: str, passes: Sequence[str] = whole.TIDYING) -> Stand:
     """A fresh copy below a scratch folder, all of it on the disk."""
-    folder = unused(scratch, name)
-    whole.command("cp", "-a", str(corpus.folder), str(folder))()
-    stand = Stand(corpus._replace(folder=folder))
-    whole.policy_file(stand.policy, stand.corpus, whole.TIDYING)
+    stand = Stand(corpora.copied(corpus, unused(scratch, name)))
+    stand.follow(*passes)
     os.sync()
     return stand

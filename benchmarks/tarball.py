@@ -6,12 +6,14 @@ are processors; to get one session back, all of it is read.
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.whole import Spent, command, spent
 
 _PACK = 'tar -C "$1" -c . | zstd -3 "-T$3" -q -f -o "$2"'
+
+_PACK_AND_REMOVE = _PACK + ' && sync "$2" && rm -rf "$1"'
 
 
 def missing() -> list[str]:
@@ -21,8 +23,17 @@ def missing() -> list[str]:
 
 def pack(folder: Path, file: Path) -> Spent:
     """Write a folder's files as one stream."""
-    return spent(
-        command("bash", "-o", "pipefail", "-c", _PACK, "bash", str(folder), str(file), str(os.cpu_count()))
+    return spent(_bash(_PACK, folder, file))
+
+
+def archiving(folder: Path, file: Path) -> Callable[[], None]:
+    """All of it in one process: a durable stream, and then the folder removed."""
+    return _bash(_PACK_AND_REMOVE, folder, file)
+
+
+def _bash(script: str, folder: Path, file: Path) -> Callable[[], None]:
+    return command(
+        "bash", "-o", "pipefail", "-c", script, "bash", str(folder), str(file), str(os.cpu_count())
     )
 
 

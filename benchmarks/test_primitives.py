@@ -15,12 +15,16 @@ from benchmarks.beside import Beside, Times
 from benchmarks.floor import Floor
 from store import change, edges, leases, opening
 from store.change import RootFds
-from store.facts import Member
+from store.facts import Member, Place
+from store.layout import Moment
+from store.layouts.rec import recorder
 from store.layouts.rec import specimens as rec
 from store.locks import StoreLock
 
 TIMES = 500
 RUN = "20260101T000000-000000"
+NOBODY = 4_000_000
+"""No process of a usual system has this id, and it is one that a process could have."""
 
 _ID = rec.session_id(1)
 _SMALL = rec.complete(_ID, "small", 1.7e9, 10)
@@ -64,7 +68,7 @@ def test_edges(
 def read_lines(path: Path) -> list[Any]:
     """The first and the last record as anybody would read them."""
     first = last = None
-    with contextlib.suppress(ValueError), path.open("rb") as file:
+    with contextlib.suppress(ValueError, OSError), path.open("rb") as file:
         for line in file:
             last = json.loads(line)
             first = first or last
@@ -189,6 +193,33 @@ def is_open_by_another(path: Path) -> bool:
                     if os.path.samestat(os.stat(f"/proc/{process}/fd/{fd}"), wanted):
                         return True
     return False
+
+
+def test_lock_verdict(beside: Beside, floor: Floor | None, tmp_path: Path) -> None:
+    """Whether somebody records, by the files of a recorder that has crashed."""
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "recording.lock").write_bytes(b"%d" % NOBODY)
+    (state / "recording.json").write_bytes(rec.recording_state(_ID, "work", 1.7e9, NOBODY))
+    place = Place("bench", "rec", {"sessions": str(tmp_path), "state": str(state)})
+    moment = Moment(1.8e9, 3600.0)
+    fd = os.open(state, os.O_RDONLY | os.O_DIRECTORY)
+
+    def ours() -> None:
+        for _ in range(TIMES):
+            recorder.read_recorder(place, moment, [])
+
+    def by_hand() -> None:
+        for _ in range(TIMES):
+            with contextlib.suppress(ProcessLookupError, OverflowError):
+                os.kill(int((state / "recording.lock").read_text()), 0)
+
+    references = {
+        CALLS: in_c(floor, "state", fd, TIMES),
+        "kill -0 of the number in its lock": by_hand,
+    }
+    beside("a verdict on a recorder's lock", ours, references, per=TIMES)
+    os.close(fd)
 
 
 def test_store_lock(beside: Beside, floor: Floor | None, tmp_path: Path, folder_fd: int) -> None:

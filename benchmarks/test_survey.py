@@ -14,6 +14,9 @@ from benchmarks.test_primitives import read_lines
 from store.facts import Problem, Session
 from store.layout import Layout, Moment, known_layouts
 
+OTHERS = 5
+"""One in so many sessions is enough of the other kinds: theirs are several files each, and most bytes are not read."""
+
 
 def facts(corpus: Corpus) -> Iterator[Session | Problem]:
     """Everything that a survey reads of a store."""
@@ -53,7 +56,10 @@ def test_survey_of_specimens(
     beside_the_others(beside, floor, f"survey of {layout.kind}, a session of its specimens", corpus, sessions)
 
 
+@pytest.mark.parametrize("kind", corpora.REALISTIC)
 def test_survey_of_a_realistic_store(
-    beside: Beside, floor: Floor | None, store: Corpus, sessions: int
+    beside: Beside, floor: Floor | None, corpora_folder: Path, sessions: int, kind: str
 ) -> None:
-    beside_the_others(beside, floor, "survey of rec, a session of a realistic store", store, sessions)
+    count = sessions if kind == "rec" else max(1, sessions // OTHERS)
+    corpus = corpora.realistic(corpora_folder, count, kind=kind)
+    beside_the_others(beside, floor, f"survey of {kind}, a session of a realistic store", corpus, count)

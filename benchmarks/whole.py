@@ -55,6 +55,32 @@ def spent(process: Callable[[], None]) -> Spent:
     return Spent(clock, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 
+def in_turn(turn: int, *works: Callable[[], None]) -> tuple[Callable[[], None], ...]:
+    """Who comes first changes, lest one of them always finds what the other left behind."""
+    return works[::-1] if turn % 2 else works
+
+
+def turns(
+    pairs: int, ours: Callable[[], None], theirs: Callable[[], None]
+) -> tuple[list[Spent], list[Spent]]:
+    """What both processes take side by side, so many times, after one run of each that warms the cache."""
+    we: list[Spent] = []
+    they: list[Spent] = []
+    steps: tuple[Callable[[], None], ...] = (
+        lambda: we.append(spent(ours)),
+        lambda: they.append(spent(theirs)),
+    )
+    for step in steps:
+        step()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_inblock
+    for turn in range(pairs):
+        for step in in_turn(turn, *steps):
+            step()
+    if blocks := resource.getrusage(resource.RUSAGE_CHILDREN).ru_inblock - before:
+        print(f"the cache was not warm: {blocks * 512 / 1e6:.3g} MB came from the disk", file=sys.stderr)
+    return we[1:], they[1:]
+
+
 def environment() -> dict[str, str]:
     """What the processes are given: nothing of the user's own policies, and leave to keep what they may keep.
 

@@ -125,10 +125,17 @@ class Judge:
 
     def protection(self, session: Session) -> Protected | None:
         """Why nothing is done to this session, whatever the passes say; ``None`` if they may be asked."""
+        now = self._now
         if session.state in PROTECTED_STATES:
             return Protected(f"it is {session.state}: {session.evidence}")
-        if (newest := self._newest_time(session)) > self._now:
-            return Protected("it carries a time in the future", newest)
+        started, ended, last = session.started_at, session.ended_at, session.last_record_at
+        if (  # `is_from_future`, without the calls
+            session.last_changed > now
+            or (started is not None and started > now)
+            or (ended is not None and ended > now)
+            or (last is not None and last > now)
+        ):
+            return Protected("it carries a time in the future", self._newest_time(session))
         if session.last_changed > self._idle_before:
             until = self._min_idle.after(session.last_changed, self.setting.zone)
             return Protected(f"idle for less than min_idle {self._min_idle}", until)

@@ -33,7 +33,10 @@ class Tally(msgspec.Struct):
 
     def count(self, session: Session, now: float) -> None:
         """Take in one session."""
-        key = session.state, bisect_right(_LIMITS, now - session.ended)
+        ended = session.ended_at
+        if ended is None:  # asked of every session of every store, and nearly all have it
+            ended = session.ended
+        key = session.state, bisect_right(_LIMITS, now - ended)
         cell = self.cells.get(key)
         if cell is None:
             cell = self.cells[key] = Share()

@@ -234,7 +234,11 @@ def piece_of(
     If that is just what frame ``number`` holds, then only its number.
     """
     limit = int((before - TICK) * 1e9)
-    lasting = [each for each in sessions if _changed(each) < limit]
+    lasting = [
+        each
+        for each in sessions
+        if (was := each.members[0].fingerprint).ctime_ns < limit and was.mtime_ns < limit
+    ]
     if (
         number is not None
         and len(lasting) == len(known)
@@ -249,11 +253,6 @@ def piece_of(
         return Piece()
     first, last = lasting[0].members[0].path, lasting[-1].members[0].path
     return Piece(first, last, frames.compress(content, _LEVEL), len(content), len(lasting))
-
-
-def _changed(session: Session) -> int:
-    print_of = session.members[0].fingerprint
-    return max(print_of.mtime_ns, print_of.ctime_ns)
 
 
 class Learned:

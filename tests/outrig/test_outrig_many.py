@@ -1,0 +1,63 @@
+"""Many outrig sessions in one sweep: each is a folder with folders, more than are kept open at a time."""
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from maint import engine, selection
+from maint.run import Listener, Run
+from policies import Policy
+from store import targets
+from store.facts import Place
+from store.layouts.outrig import LAYOUT
+from store.layouts.outrig.specimens import record, written
+
+MANY, NOW, DAY = 100, 1_790_000_000.0, 86_400.0
+
+
+POLICY = "version: 1\npasses:\n  - recover: {idle_for: 24h}\n"
+
+
+@pytest.mark.parametrize("where", ["plain", "elsewhere", "mixed"])
+def test_all_crashed_sessions_are_recovered_in_one_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Some dozens are rewritten side by side, and their folders come and go among those that are kept open."""
+    monkeypatch.setenv("PATH", str(tmp_path))  # no podman is asked
+    sessions = tmp_path / "sessions"
+    sessions.mkdir()
+    old = NOW - 400 * DAY
+    for number in range(MANY):
+        id_ = f"20151212T175000-{number:04x}"
+        here = where == "plain" or (where == "mixed" and number % 2)
+        folder = sessions / id_ if here else tmp_path / "elsewhere" / str(number)
+        (folder / "logs").mkdir(parents=True)
+        (folder / "session.json").write_bytes(written(record(id_, old - 3600)))
+        (folder / "logs/fs.stderr").write_bytes(b"said\n")
+        for path in (folder / "session.json", folder / "logs/fs.stderr"):
+            os.utime(path, (old, old))
+        if not here:
+            (sessions / id_).symlink_to(folder)
+            os.utime(sessions / id_, (old, old), follow_symlinks=False)
+    alone = Place("runs", "outrig", LAYOUT.roots({"path": str(sessions)}, {}, "/nonexistent"))
+    place = targets.with_targets(alone, LAYOUT.targets(alone))
+    (tmp_path / "policy.yaml").write_text(POLICY)
+    policy = selection.load(str(tmp_path / "policy.yaml"))
+    first, second = sweep(policy, place), sweep(policy, place)
+    assert counts(first) == (Counter({"recover": MANY}), 0, 0)
+    assert counts(second) == (Counter(), 0, 0)
+
+
+def sweep(policy: Policy, place: Place) -> Run:
+    return engine.sweep(policy, [place], now=NOW, jobs=1, expire=True, wait=0.0, listener=Listener())
+
+
+def counts(run: Run) -> tuple[Counter[str], int, int]:
+    summary = run.summary
+    return (
+        Counter({str(verb): count for verb, count in summary.done.items()}),
+        summary.skipped,
+        summary.failed,
+    )

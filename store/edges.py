@@ -117,44 +117,45 @@ def read_edges(fd: int, size: int, *, window: int = WINDOW, limit: int = RECORD_
 
 
 def iter_lines(
-    fd: int, *, block: int = BLOCK, limit: int = RECORD_LIMIT, size: int | None = None
+    fd: int, *, block: int = BLOCK, limit: int = RECORD_LIMIT, size: int | None = None, start: int = 0
 ) -> Iterator[Line]:
     """Every line, blank ones too, in order, with at most about ``limit`` + ``block`` bytes held at a time.
 
-    Ends at ``size`` if that is given, else where the file ends: one that grows faster than it is read has no end.
+    Begins at ``start``, where a line must begin. Ends at ``size`` if that is given, else where the file ends: one that grows faster than it is read has no end.
     """
-    return split_lines(_blocks(fd, block, size), limit)
+    return split_lines(_blocks(fd, block, size, start), limit, start)
 
 
-def split_lines(blocks: Iterable[bytes | memoryview], limit: int = RECORD_LIMIT) -> Iterator[Line]:
+def split_lines(
+    blocks: Iterable[bytes | memoryview], limit: int = RECORD_LIMIT, start: int = 0
+) -> Iterator[Line]:
     """Every line of a file that comes in blocks, as `iter_lines` gives them."""
-    offset = position = 0
+    offset = position = start
     parts: list[bytes] = []
     for data in map(bytes, blocks):
-        start = 0
-        while (stop := data.find(b"\n", start)) >= 0:
+        begin = 0
+        while (stop := data.find(b"\n", begin)) >= 0:
             end = position + stop + 1
             if end - 1 - offset > limit:
                 line = None
             elif parts:
-                line = b"".join((*parts, data[start:stop]))
+                line = b"".join((*parts, data[begin:stop]))
             else:
-                line = data[start:stop]
+                line = data[begin:stop]
             parts.clear()
             yield _line_from(Line, (offset, end, line, True))
             offset = end
-            start = stop + 1
+            begin = stop + 1
         position += len(data)
         if position - offset > limit:
             parts.clear()  # it is too long already: only its end is still of interest
-        elif start < len(data):
-            parts.append(data[start:])
+        elif begin < len(data):
+            parts.append(data[begin:])
     if position > offset:
         yield Line(offset, position, b"".join(parts) if position - offset <= limit else None, False)
 
 
-def _blocks(fd: int, block: int, size: int | None) -> Iterator[bytes]:
-    position = 0
+def _blocks(fd: int, block: int, size: int | None, position: int) -> Iterator[bytes]:
     while data := os.pread(fd, block if size is None else min(block, size - position), position):
         yield data
         position += len(data)

@@ -1,6 +1,7 @@
 """What becomes of a crashed session: whole records byte for byte and in order, a marked header, one true footer."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -425,3 +426,56 @@ def test_mended_session_is_recovered_in_the_eyes_of_the_survey(tmp_path: Path) -
         found = store.facts()
         assert (found.state, found.has_footer, found.empty) == (State.RECOVERED, True, False)
         assert found.name == "recovered-x"
+
+
+HEADER_LINE = HEAD.rstrip(b"\n")
+LINES = [
+    HEADER_LINE,
+    command(1, "make", 2.0).rstrip(b"\n"),
+    command(2, "it is \u00e4", 3.0).rstrip(b"\n"),
+    footer(4.0, 1).rstrip(b"\n"),
+    b'{"type":"command","x":\n{"y":1},"index":0,"command":"x","cwd":"/","started_at":1.0}',
+    b"",
+    b" ",
+    b'{"type":"comm',
+    b"\0\0",
+    b'{"type":"other"}',
+]
+
+
+@settings(deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.sampled_from(LINES), max_size=8),
+    st.lists(st.sampled_from([b"\n", b"", b" ", b"\r\n", b"\n\n"]), min_size=9, max_size=9),
+    st.sampled_from([16, 200, 1 << 16]),
+)
+def test_what_is_taken_by_the_block_is_what_it_is_line_by_line(
+    path: Path, lines: list[bytes], ends: list[bytes], block: int
+) -> None:
+    content = HEADER_LINE + ends[0] + b"".join(line + end for line, end in zip(lines, ends[1:], strict=False))
+    path.write_bytes(content)
+
+    def made(*, by_block: bool) -> tuple[bytes, str] | str:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(edges, "BLOCK", block)
+            if not by_block:
+                patch.setattr(RecMend, "_commands_at", lambda *_, **__: None)
+            fd = os.open(path, os.O_RDONLY)
+            try:
+                mend = RecMend(MEMBER, None, 5.0)
+                return b"".join(mend.build(fd, path.name)), mend.account()
+            except Unmendable as why:
+                return str(why)
+            finally:
+                os.close(fd)
+
+    assert made(by_block=True) == made(by_block=False)
+
+
+def test_two_commands_on_one_line_are_two_lines_even_where_a_blank_one_makes_up_for_it(path: Path) -> None:
+    one = command(1, "make", 2.0).rstrip(b"\n")
+    path.write_bytes(HEADER_LINE + b"\n" + one + one + b"\n\n")
+    fd = os.open(path, os.O_RDONLY)
+    lines = b"".join(RecMend(MEMBER, None, 5.0).build(fd, path.name)).splitlines()
+    os.close(fd)
+    assert lines[1:3] == [one, one]

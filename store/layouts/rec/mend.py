@@ -5,6 +5,7 @@ footer, so that its list calls it active for ever.
 What is set aside here stays in the backup of the original.
 """
 
+import os
 from collections.abc import Iterator
 
 from store import edges
@@ -14,11 +15,14 @@ from store.layouts.rec.records import (
     Command,
     Footer,
     Header,
+    as_commands,
     decode,
+    decode_header,
     is_foreign,
     rename_header,
     render_footer,
     split_records,
+    type_error,
 )
 
 
@@ -37,19 +41,22 @@ class RecMend(Mend):
     def build(self, fd: int, path: str) -> Iterator[bytes]:
         header: Header | None = None
         last: Header | Command | Footer | None = None
-        for line in edges.iter_lines(fd):
-            data = line.data
-            if data is None:
+        start = 0
+        # Nearly all sessions are a header and commands as far as they are whole: these are taken by the block.
+        while block := self._commands_at(fd, start, headed=header is not None):
+            head, commands, last = block
+            if head is not None:
+                header = decode_header(head)
+                yield rename_header(head, self._name)
+                start += len(head) + 1
+            start += len(commands)
+            yield commands
+        for line in edges.iter_lines(fd, start=start):
+            if line.data is None:
                 raise Unmendable(f"the line at byte {line.offset} is too long to be read")
-            if header is not None and data.isascii() and type(record := decode(data)) is Command:
-                # Nearly all lines of nearly all sessions, in as few steps as Python has.
-                last = record
-                self._count(record)
-                yield data + b"\n"
+            if not line.data.strip(b" \t\r\n"):
                 continue
-            if not data.strip(b" \t\r\n"):
-                continue
-            for piece, record in self._records(data, line.offset):
+            for piece, record in self._records(line.data, line.offset):
                 if isinstance(record, Header):
                     if header is not None:
                         raise Unmendable(f"there is a second header at byte {line.offset}")
@@ -68,8 +75,32 @@ class RecMend(Mend):
             self._footer_added = True
             yield render_footer(self._changed, self._commands)
 
-    def _count(self, command: Command) -> None:
-        self._commands += 1
+    def _commands_at(
+        self, fd: int, start: int, *, headed: bool
+    ) -> tuple[bytes | None, bytes, Command] | None:
+        """The lines that begin at ``start``, as they are, if all of a block are commands, and the last of them.
+
+        The line of the header comes first and by itself, unless the session is ``headed`` already.
+        ``None`` where anything is otherwise: that is looked at line by line.
+        """
+        data = os.pread(fd, edges.BLOCK, start)
+        first = 0 if headed else data.find(b"\n") + 1
+        lines = data[first : data.rfind(b"\n") + 1]
+        head = None if headed else data[: first - 1] if first else b""
+        if not lines or not data.isascii() or (head is not None and decode_header(head) is None):
+            return None
+        try:
+            commands = as_commands(lines)
+        except type_error:
+            return None
+        # Who decodes many does not ask where the lines end. No object holds such a break, so each is one line.
+        if len(commands) != lines.count(b"\n") or lines.count(b"}\n{") != len(commands) - 1:
+            return None
+        self._count(commands[-1], len(commands))
+        return head, lines, commands[-1]
+
+    def _count(self, command: Command, commands: int = 1) -> None:
+        self._commands += commands
         self._changed = command.started_at if command.ended_at is None else command.ended_at
 
     def _records(self, line: bytes, offset: int) -> Iterator[tuple[bytes, Header | Command | Footer]]:

@@ -66,6 +66,9 @@ as_record: Callable[[bytes], Header | Command | Footer] = msgspec.json.Decoder(
 ).decode
 """The record on a line; raises one of `type_error` when rec could not read it either."""
 
+as_commands: Callable[[bytes], list[Command]] = msgspec.json.Decoder(Command).decode_lines
+"""The commands on lines that hold nothing else; raises one of `type_error` where one of them does."""
+
 _anything = msgspec.json.Decoder().decode
 _START = re.compile(rb'\{"type":"')
 

@@ -1,7 +1,7 @@
 """Bringing sessions back from packs, many at a time: those of one frame together, so that it is decoded once.
 
-A few are made durable one by one. Of many, nothing is said before one sync for all; after a power cut in between, the
-next run finds them unsaid, and sees to those that are not whole.
+Their bytes are durable before they get their names: a few one by one, of many some dozens together.
+Of many, nothing is said before one sync for all names; after a power cut in between, the next run finds them unsaid.
 """
 
 import hashlib
@@ -21,6 +21,7 @@ from maint.settling_packs import remove_unplaced
 from maint.unfiling import unfiled
 from maint.workers import Crew, Died
 from store import durable, manifest, names, opening, unnamed, unpacking
+from store.barriers import Steps, together
 from store.catalogue import Catalogue
 from store.change import Skip
 from store.durable import Poisoned
@@ -34,6 +35,7 @@ from store.unpacking import Written
 
 _TASK_BYTES, _TASK_SESSIONS = 32 << 20, 2000
 _FEW = 8  # sessions that are synced one by one
+_SIDE_BY_SIDE = 256  # files that wait for the disk together, each with its descriptor
 _TOGETHER = 20_000  # sessions that share one sync: each takes as long as writing what was not written yet
 
 _THERE = "it was there already"
@@ -110,11 +112,27 @@ class Unpacker:
         outcomes: list[Outcome] = []
         few = len(work) <= _FEW
         ready: list[tuple[Wanted, list[Written]]] = []
+        begun: list[Steps[None]] = []
+        waiting = 0
         pack: PackReader | None = None
         source: Source | None = None
+
+        def bringing_back(each: Wanted, pack: PackReader, entry: Entry) -> Steps[None]:
+            try:
+                if not few and (yield from unnamed.bringing_back(pack, entry, roots)):
+                    outcomes.append(outcome_of(each.n, _decode(each.action), Result.DONE))
+                    return
+                remove_unplaced(roots, each.n, _decode(each.action), self._run)
+                ready.append((each, unpacking.write(pack, entry, roots, self._run, each.n, sync=few)))
+            except (Skip, Damaged, OSError) as error:
+                outcomes.append(_refused(each, error))
+
         try:
             for each in work:
                 try:
+                    if pack is None or source != each.source or waiting >= _SIDE_BY_SIDE:
+                        together(begun)
+                        begun, waiting = [], 0
                     if pack is None or source != each.source:
                         if pack is not None:
                             pack.close()
@@ -127,13 +145,11 @@ class Unpacker:
                             outcomes.append(outcome_of(each.n, _decode(each.action), Result.DONE, _THERE))
                             continue
                         raise Skip("another file has its place now")  # noqa: TRY301  one way out for all reasons
-                    if not few and unnamed.bring_back(pack, entry, roots):
-                        outcomes.append(outcome_of(each.n, _decode(each.action), Result.DONE))
-                        continue
-                    remove_unplaced(roots, each.n, _decode(each.action), self._run)
-                    ready.append((each, unpacking.write(pack, entry, roots, self._run, each.n, sync=few)))
+                    begun.append(bringing_back(each, pack, entry))
+                    waiting += len(entry.members)
                 except (Skip, Damaged, OSError) as error:
                     outcomes.append(_refused(each, error))
+            together(begun)
         finally:
             if pack is not None:
                 pack.close()

@@ -3,11 +3,12 @@
 What is guarded: as in `store.unpacking`, no name ever stands for anything but a whole file, and nothing is written
 over.
 A file is made in the folder where it belongs but under no name (``O_TMPFILE``), compared with its digest while it is
-written, and gets its name by a link, which replaces nothing; whoever is killed before that leaves nothing at all.
+written, and made durable; then it gets its name by a link, which replaces nothing. Whoever is killed before that
+leaves nothing at all, and no power cut leaves a name without the bytes.
 Two processes that make files in one folder get into each other's way in ext4, by a factor of ten, and so does not
 who makes them without names.
 
-Not durable on return: whoever asked syncs the file system, and says that they are back only then.
+Its name is not durable on return: whoever asked syncs the file system, and says that they are back only then.
 """
 
 import contextlib
@@ -15,6 +16,7 @@ import errno
 import os
 
 from store import durable, looking, names, unpacking
+from store.barriers import Durable, Steps
 from store.looking import Skip
 from store.manifest import Entry
 from store.packs import PackReader
@@ -25,8 +27,10 @@ _FLAGS = getattr(os, "O_TMPFILE", 0) | os.O_WRONLY | os.O_CLOEXEC
 _NOT_HERE = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL})
 
 
-def bring_back(pack: PackReader, entry: Entry, roots: RootFds) -> bool:
+def bringing_back(pack: PackReader, entry: Entry, roots: RootFds) -> Steps[bool]:
     """Bring back the files of a session, all or none; ``False`` if that cannot be done so, and nothing was done.
+
+    They are read from the pack before the first barrier.
 
     Raises Skip if something has one of their places, `store.frames.Damaged` if one is not what was packed.
     """
@@ -57,6 +61,8 @@ def bring_back(pack: PackReader, entry: Entry, roots: RootFds) -> bool:
             for data in content:
                 durable.write_all(fd, data)
             unpacking.dress(fd, member)
+        for fd, _, name in made:
+            yield Durable(fd, name)
         for each in made:
             _name(*each)
             named.append(each)

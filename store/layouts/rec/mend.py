@@ -87,7 +87,9 @@ class RecMend(Mend):
         first = 0 if headed else data.find(b"\n") + 1
         lines = data[first : data.rfind(b"\n") + 1]
         head = None if headed else data[: first - 1] if first else b""
-        if not lines or not data.isascii() or (head is not None and decode_header(head) is None):
+        if not lines or not _is_utf8(lines):
+            return None
+        if head is not None and not (_is_utf8(head) and decode_header(head) is not None):
             return None
         try:
             commands = as_commands(lines)

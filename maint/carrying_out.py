@@ -23,6 +23,7 @@ from maint.reaching import describe
 from maint.run import Bytes, Listener, Run, Summary, Unreachable
 from maint.version import VERSION
 from store.facts import Place, Problem
+from store.layout import layout_of
 from store.names import new_run_id
 
 
@@ -134,7 +135,7 @@ def _journalled(
                 listener.outcome(outcome)
         laps.enter("make durable")
         if planned.planned:
-            sync_roots(store.roots, run.id)
+            sync_roots(store.roots, run.id, flat=layout_of(store.place.kind).flat)
         book.end(
             EndLine(
                 done={str(verb): count for verb, count in summary.done.items()},

@@ -32,8 +32,6 @@ LONG_IDLE = 86_400.0
 TOGETHER = 64
 """Actions that wait for the disk together: who opens one of their sessions for writing waits as long."""
 
-_FLAT = 2  # links of a folder that holds no other
-
 _decode = msgspec.json.Decoder(Action).decode
 
 
@@ -211,14 +209,15 @@ def _left(names_of_others: list[str]) -> str:
     return f"left what its program did not write: {', '.join(names_of_others)}" if names_of_others else ""
 
 
-def sync_roots(roots: RootFds, run: str) -> None:
+def sync_roots(roots: RootFds, run: str, *, flat: bool) -> None:
     """Make the moves of a run durable: what came into its trash first, then what left the store's own folders.
 
     Our folders were made durable in their parents when they were made.
-    Where sessions lie in folders of their own, one sync for all takes less than one for each.
+    Unless sessions lie ``flat`` in the roots, nobody knows by now which folders something came from or went to, and
+    which of them are gone: one sync is for all.
     """
-    for home in dict.fromkeys(roots.home(label) for label in roots.labels):
-        if _has_folders(roots, home, run):
+    if not flat:
+        for home in dict.fromkeys(roots.home(label) for label in roots.labels):
             durable.sync_file_system(roots[home], home)
     for label in roots.labels:
         trash = names.trash_path(run, label, "name").rpartition("/")[0]
@@ -230,18 +229,3 @@ def sync_roots(roots: RootFds, run: str) -> None:
                 os.close(folder)
     for label in roots.labels:
         durable.sync_folder(roots[label], label)
-
-
-def _has_folders(roots: RootFds, home: str, run: str) -> bool:
-    """Whether a run has moved anything to its trash that did not lie in a root itself."""
-    for label in roots.labels:
-        above = names.trash_path(run, label, "name").rpartition("/")[0]
-        with suppress(FileNotFoundError):
-            folder = opening.open_below(roots[home], above, opening.FOLDER_FLAGS)
-            try:
-                # A folder has more than two links where it holds another one, or one where nobody counts.
-                if os.fstat(folder).st_nlink != _FLAT:
-                    return True
-            finally:
-                os.close(folder)
-    return False

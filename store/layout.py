@@ -86,6 +86,9 @@ class Layout(ABC):
     has_index: ClassVar[bool] = False
     """Whether the program keeps files that list its sessions, which `index_of` names and `reindex` keeps true."""
 
+    flat: ClassVar[bool] = False
+    """Whether all files of all sessions lie in the roots themselves, and none in a folder below them."""
+
     lasting: ClassVar[State | None] = None
     """The state, if there is one, in which all facts of a session stand in its only file, and nowhere else.
 

@@ -39,6 +39,7 @@ class RecLayout(Layout):
         "state": "The folder with recording.lock and recording.json; guessed from the path when left out.",
     }
     lasting: ClassVar[State | None] = State.COMPLETE
+    flat: ClassVar[bool] = True
 
     def default_roots(
         self, env: Mapping[str, str], home: str, platform: str

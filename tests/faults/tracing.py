@@ -1,0 +1,69 @@
+"""The program under `strace`, and what it says meanwhile.
+
+As in the kill tests it is forked, not started, and `strace` attaches to it while it is stopped; but what it says on
+stderr is kept.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import traceback
+from contextlib import suppress
+from typing import IO, NoReturn
+
+import pytest
+from stories import World, set_clock
+
+from maint.cli import main
+
+LONGEST = 60.0
+
+
+def run_traced(world: World, arguments: list[str], strace: list[str]) -> tuple[int, str]:
+    """Run the program under strace: the code it ends with, and what it says on stderr."""
+    with tempfile.TemporaryFile() as said:
+        child = os.fork()
+        if child == 0:
+            _become(world, arguments, said)
+        os.waitpid(child, os.WUNTRACED)
+        tracer = subprocess.Popen(
+            ["strace", "-p", str(child), *strace],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        assert tracer.stderr is not None
+        attached = tracer.stderr.readline()
+        os.kill(child, signal.SIGCONT if b"attached" in attached else signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        tracer.communicate(timeout=LONGEST)
+        if b"attached" not in attached:
+            pytest.skip(f"strace cannot attach here: {attached.decode().strip()}")
+        return os.waitstatus_to_exitcode(status), os.pread(said.fileno(), 1 << 20, 0).decode(errors="replace")
+
+
+def _become(world: World, arguments: list[str], said: IO[bytes]) -> NoReturn:
+    """Turn this process, which was forked for it, into the program, and wait for `strace`."""
+    code = 99
+    try:
+        null = os.open(os.devnull, os.O_RDWR)
+        for number, target in enumerate((null, null, said.fileno())):
+            os.dup2(target, number)
+        sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")
+        os.environ.clear()
+        os.environ.update(world.env)
+        set_clock(world.ahead)
+        sys.argv = ["maint", *arguments]
+        os.kill(os.getpid(), signal.SIGSTOP)
+        main()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:  # noqa: BLE001  whatever it was, it is shown
+        traceback.print_exc()
+    finally:
+        with suppress(OSError):  # it may be that no write succeeds any more
+            sys.stderr.flush()
+        os._exit(code)

@@ -128,18 +128,20 @@ class Unfiler:
                 self._sync()
             except OSError as error:
                 return [_refused(each.n, each.action, error) for each in placed]
-        return [outcome_of(each.n, each.action, Result.DONE, self._take_back(each)) for each in placed]
+        return [self._taken_back(each) for each in placed]
 
-    def _take_back(self, ready: _Ready) -> str:
-        """Move the file to the trash, if that is wanted; what is to be said of it."""
-        if ready.action.mark is None or ready.file is None:
-            return ""
-        try:
-            change.move_to_trash(self.roots, (ready.file,), self._run)
-        except (Skip, OSError) as error:
-            why = str(error) if isinstance(error, Skip) else describe(error)
-            return f"{names.printable(ready.file.path)} stays beside it: {why}"
-        return ""
+    def _taken_back(self, ready: _Ready) -> Outcome:
+        """What became of a session that is back, once its file is in the trash, if that is wanted."""
+        result, told = Result.DONE, ""
+        if ready.action.mark is not None and ready.file is not None:
+            stays = f"{names.printable(ready.file.path)} stays beside it"
+            try:
+                change.move_to_trash(self.roots, (ready.file,), self._run)
+            except Skip as skip:
+                told = f"{stays}: {skip}"
+            except OSError as error:
+                result, told = Result.FAILED, f"it is back, but {stays}: {describe(error)}"
+        return outcome_of(ready.n, ready.action, result, told)
 
     def _is_in_trash(self, path: str) -> bool:
         roots = self.roots

@@ -18,7 +18,7 @@ from maint.actions import Action, Outcome, Result, Verb, outcome_of
 from maint.indexing import reindex
 from maint.reaching import describe, open_roots
 from store import change, durable, locks, looking, names, opening
-from store.barriers import Steps, alone, together
+from store.barriers import Steps, alone, side_by_side, together
 from store.change import Skip, Stranded
 from store.durable import Poisoned
 from store.facts import Fingerprint, Member, Place
@@ -31,6 +31,8 @@ LONG_IDLE = 86_400.0
 
 TOGETHER = 64
 """Actions that wait for the disk together: who opens one of their sessions for writing waits as long."""
+
+_DESCRIPTORS = 6  # that a rewrite holds open: both files, and their folders
 
 _decode = msgspec.json.Decoder(Action).decode
 
@@ -50,8 +52,9 @@ class Hands:
         Those that wait for the disk wait together.
         """
         outcomes: list[Outcome] = []
-        for start in range(0, len(work), TOGETHER):
-            some = [(n, _decode(line)) for n, line in work[start : start + TOGETHER]]
+        size = side_by_side(TOGETHER, _DESCRIPTORS)
+        for start in range(0, len(work), size):
+            some = [(n, _decode(line)) for n, line in work[start : start + size]]
             changes = [laps.changing(each.pass_, self._carrying_out(n, each)) for n, each in some]
             outcomes += laps.waiting(partial(together, changes))
         return outcomes

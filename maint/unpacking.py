@@ -21,7 +21,7 @@ from maint.settling_packs import remove_unplaced
 from maint.unfiling import unfiled
 from maint.workers import Crew, Died
 from store import durable, manifest, names, opening, unnamed, unpacking
-from store.barriers import Steps, together
+from store.barriers import Steps, side_by_side, together
 from store.catalogue import Catalogue
 from store.change import Skip
 from store.durable import Poisoned
@@ -35,7 +35,8 @@ from store.unpacking import Written
 
 _TASK_BYTES, _TASK_SESSIONS = 32 << 20, 2000
 _FEW = 8  # sessions that are synced one by one
-_SIDE_BY_SIDE = 256  # files that wait for the disk together, each with its descriptor
+_SIDE_BY_SIDE = 256  # files that wait for the disk together
+_DESCRIPTORS = 2  # that each of them holds open: its own, and one of its folder
 _TOGETHER = 20_000  # sessions that share one sync: each takes as long as writing what was not written yet
 
 _THERE = "it was there already"
@@ -113,7 +114,7 @@ class Unpacker:
         few = len(work) <= _FEW
         ready: list[tuple[Wanted, list[Written]]] = []
         begun: list[Steps[None]] = []
-        waiting = 0
+        waiting, most = 0, side_by_side(_SIDE_BY_SIDE, _DESCRIPTORS)
         pack: PackReader | None = None
         source: Source | None = None
 
@@ -130,7 +131,7 @@ class Unpacker:
         try:
             for each in work:
                 try:
-                    if pack is None or source != each.source or waiting >= _SIDE_BY_SIDE:
+                    if pack is None or source != each.source or waiting >= most:
                         together(begun)
                         begun, waiting = [], 0
                     if pack is None or source != each.source:

@@ -16,6 +16,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable
+from contextlib import ExitStack
 from enum import Enum
 from typing import Final, NamedTuple, TypeVar
 
@@ -28,6 +29,7 @@ FEW = 3
 """Up to so many files are made durable one by one, and the rest of the file system is left in peace."""
 
 _PAUSE = 0.001
+_OTHERS = 64  # descriptors that a process has open besides
 
 
 class Durable(NamedTuple):
@@ -49,6 +51,22 @@ LATER: Final = Turn.LATER
 Steps = Generator[Durable | Turn, None, T]
 
 
+def side_by_side(most: int, descriptors: int) -> int:
+    """How many pieces of work to do side by side, at most so many, if each holds up to so many descriptors open.
+
+    A process may have few: 256 is what some systems allow it.
+    """
+    try:
+        import resource  # noqa: PLC0415  not everywhere
+
+        allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    except (ImportError, OSError, ValueError):
+        return 1
+    if allowed == resource.RLIM_INFINITY:
+        return most
+    return max(1, min(most, (allowed - _OTHERS) // descriptors))
+
+
 def alone(steps: Steps[T]) -> T:
     """Do one piece of work; what it raises is passed on."""
     return together([steps])[0]
@@ -63,7 +81,9 @@ def together(many: Iterable[Steps[T]]) -> list[T]:
     done: dict[int, T] = {}
     errors: dict[int, Poisoned] = {}
     going = dict(enumerate(started))
-    try:
+    with ExitStack() as stack:
+        for steps in started:
+            stack.callback(steps.close)  # each, even where another one cannot end as it should
         while going:
             wanted: dict[int, Durable] = {}
             late = False
@@ -81,9 +101,6 @@ def together(many: Iterable[Steps[T]]) -> list[T]:
             errors = _wait(wanted)
             if late:
                 time.sleep(_PAUSE)
-    finally:
-        for steps in started:
-            steps.close()
     return [done[number] for number in range(len(started))]
 
 

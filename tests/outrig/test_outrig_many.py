@@ -1,6 +1,7 @@
 """Many outrig sessions in one sweep: each is a folder with folders, more than are kept open at a time."""
 
 import os
+import resource
 from collections import Counter
 from pathlib import Path
 
@@ -48,6 +49,16 @@ def test_all_crashed_sessions_are_recovered_in_one_sweep(
     first, second = sweep(policy, place), sweep(policy, place)
     assert counts(first) == (Counter({"recover": MANY}), 0, 0)
     assert counts(second) == (Counter(), 0, 0)
+
+
+def test_few_descriptors_are_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some systems allow a process 256, which sixty rewrites side by side would not leave anything of."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(128, len(os.listdir("/proc/self/fd")) + 80), hard))
+    try:
+        test_all_crashed_sessions_are_recovered_in_one_sweep(tmp_path, monkeypatch, "plain")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def sweep(policy: Policy, place: Place) -> Run:

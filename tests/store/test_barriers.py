@@ -2,13 +2,14 @@
 
 import errno
 import os
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from store import barriers, durable, opening
-from store.barriers import FEW, LATER, NEXT, Durable, Steps, alone, together
+from store.barriers import FEW, LATER, NEXT, Durable, Steps, alone, side_by_side, together
 from store.change import RootFds, Skip, rewrite, rewriting
 from store.durable import Poisoned
 from store.facts import Member
@@ -115,8 +116,8 @@ def test_what_one_raises_ends_the_others_at_their_barriers(files: list[int]) -> 
         raise KeyError
 
     with pytest.raises(KeyError):
-        together([*(careful(fd) for fd in files), careless()])
-    assert ended == files
+        together([careless(), *(careful(fd) for fd in files)])
+    assert sorted(ended) == sorted(files)
 
 
 def test_those_who_need_nothing_wait_for_nobody(files: list[int], disk: Disk) -> None:
@@ -223,3 +224,31 @@ def test_a_folder_that_goes_while_others_wait_takes_no_descriptor_along(
         done = together([removing(), *rewrites])
     assert len(done) == 1 + MANY
     assert content(tmp_path) == [f"{number}\nend\n" for number in range(MANY)]
+
+
+def test_all_are_ended_even_where_one_cannot_end_as_it_should(files: list[int]) -> None:
+    ended: list[int] = []
+
+    def stubborn(fd: int) -> Steps[None]:
+        try:
+            yield NEXT
+        finally:
+            ended.append(fd)
+            raise OSError(errno.EBUSY, "it lies elsewhere now")
+
+    def careless() -> Steps[None]:
+        yield NEXT
+        raise KeyError
+
+    with pytest.raises(OSError, match="it lies elsewhere now"):
+        together([careless(), *(stubborn(fd) for fd in files)])
+    assert sorted(ended) == sorted(files)
+
+
+def test_fewer_go_side_by_side_where_descriptors_are_few() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+        assert (side_by_side(64, 6), side_by_side(8, 2), side_by_side(64, 1000)) == (32, 8, 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -5,11 +5,13 @@ references to what is shared copies it.
 Up to `MANY` names are a list.
 Beyond that they wait in a temporary file without a name, spread over as many parts as it takes for one part to be
 small, each of them before the next one in order, and are sorted part by part when somebody asks.
+Where there is no room for that file, they wait in memory all the same: a full disk is no reason not to look.
 """
 
 import os
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from itertools import chain, islice
 from typing import IO, TypeAlias
 
@@ -35,13 +37,16 @@ class Names(Collection[str]):
         """``first`` are some of them, which tell how the others are likely to be spread."""
         import tempfile  # noqa: PLC0415  whoever has few names does without it
 
-        self._file: IO[bytes] = tempfile.TemporaryFile()
+        self._file: IO[bytes] | None = None
+        with suppress(OSError):  # where there is no room they stay in memory
+            self._file = tempfile.TemporaryFile(buffering=0)
         ordered = sorted(first)
         step = max(1, len(ordered) // _PARTS)
         self._bounds = ordered[step::step]
         self._waiting: list[list[str]] = [[] for _ in range(len(self._bounds) + 1)]
         self._written: list[list[tuple[int, int]]] = [[] for _ in self._waiting]
         self._count = 0
+        self._has_room = True
         self.take(first)
 
     def take(self, names: Iterable[str]) -> None:
@@ -50,15 +55,24 @@ class Names(Collection[str]):
         for name in names:
             part = bisect_right(bounds, name)
             waiting[part].append(name)
-            if len(waiting[part]) >= _WAITING:
-                self._write(part)
+            if len(waiting[part]) >= _WAITING and self._has_room:
+                self._has_room = self._write(part)
 
-    def _write(self, part: int) -> None:
-        data = os.fsencode("\0".join(self._waiting[part]))
-        self._written[part].append((self._file.seek(0, os.SEEK_END), len(data)))
-        self._file.write(data)
+    def _write(self, part: int) -> bool:
+        """Write the names of a part that are waiting; ``False`` if they cannot be, and go on waiting."""
+        if self._file is None:
+            return False
+        data = memoryview(os.fsencode("\0".join(self._waiting[part])))
+        place = self._file.seek(0, os.SEEK_END), len(data)
+        try:
+            while data:
+                data = data[self._file.write(data) :]
+        except OSError:
+            return False
+        self._written[part].append(place)
         self._count += len(self._waiting[part])
         self._waiting[part].clear()
+        return True
 
     def lists(self) -> Iterator[list[str]]:
         """All of them, in order, as lists that are made one at a time."""
@@ -68,14 +82,16 @@ class Names(Collection[str]):
                 yield names
 
     def _part(self, part: int) -> list[str]:
-        self._file.flush()
         names = self._waiting[part].copy()
+        if self._file is None:
+            return names
         for at, size in self._written[part]:
             names += os.fsdecode(os.pread(self._file.fileno(), size, at)).split("\0")
         return names
 
     def __del__(self) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
     def __len__(self) -> int:
         return self._count + sum(map(len, self._waiting))

@@ -1,8 +1,11 @@
 """The names in a folder: all of them, once, in order, however many there are."""
 
+import errno
 import os
 import random
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -75,3 +78,40 @@ def test_folder_is_listed_some_names_at_a_time(tmp_path: Path) -> None:
         7,
         sorted(map(str, range(30))),
     )
+
+
+@pytest.mark.parametrize("lasts", [0, 1, 3])
+def test_where_there_is_no_room_names_wait_in_memory(lasts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"{number:03}" for number in random.Random(2).sample(range(300), 300)]
+    real = tempfile.TemporaryFile
+
+    class Full:
+        """A file on a disk that is full after some writes, the last of which is cut short."""
+
+        def __init__(self, **how: Any) -> None:
+            self._real = real(**how)
+            self._left = lasts
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._real, name)
+
+        def write(self, data: bytes) -> int:
+            self._left -= 1
+            if self._left == 0:
+                return int(self._real.write(data[:3]))
+            if self._left < 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return int(self._real.write(data))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", Full)
+    found = listed(names)
+    assert (list(found), len(found), "007" in found) == (sorted(names), 300, True)
+
+
+def test_where_there_is_no_place_for_a_file_names_wait_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere(**_: Any) -> None:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", nowhere)
+    names = [f"{number:03}" for number in range(100)]
+    assert list(listed(names)) == names

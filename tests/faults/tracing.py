@@ -6,15 +6,14 @@ stderr is kept.
 
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import traceback
 from contextlib import suppress
 from typing import IO, NoReturn
 
-import pytest
 from stories import World, set_clock
+from strace_world import followed
 
 from maint.cli import main
 
@@ -27,20 +26,7 @@ def run_traced(world: World, arguments: list[str], strace: list[str]) -> tuple[i
         child = os.fork()
         if child == 0:
             _become(world, arguments, said)
-        os.waitpid(child, os.WUNTRACED)
-        tracer = subprocess.Popen(
-            ["strace", "-p", str(child), *strace],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
-        assert tracer.stderr is not None
-        attached = tracer.stderr.readline()
-        os.kill(child, signal.SIGCONT if b"attached" in attached else signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
-        tracer.communicate(timeout=LONGEST)
-        if b"attached" not in attached:
-            pytest.skip(f"strace cannot attach here: {attached.decode().strip()}")
+        status = followed(child, strace)
         return os.waitstatus_to_exitcode(status), os.pread(said.fileno(), 1 << 20, 0).decode(errors="replace")
 
 

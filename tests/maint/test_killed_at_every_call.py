@@ -7,7 +7,6 @@ tens of milliseconds. Each point is one kind of call and its number: the call is
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from typing import Any, NoReturn
 
 import pytest
 from maint_world import World, commands_in, set_clock
+from strace_world import followed
 
 from maint import interface
 from maint.cli import main
@@ -60,24 +60,7 @@ def traced(world: World, arguments: list[str], strace: list[str]) -> int:
     child = os.fork()
     if child == 0:
         _program(world, arguments)
-    os.waitpid(child, os.WUNTRACED)
-    tracer = subprocess.Popen(
-        ["strace", "-p", str(child), *strace],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-    assert tracer.stderr is not None
-    attached = tracer.stderr.readline()
-    if b"attached" not in attached:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        tracer.communicate()
-        pytest.skip(f"strace cannot attach here: {attached.decode().strip()}")
-    os.kill(child, signal.SIGCONT)
-    _, status = os.waitpid(child, 0)
-    tracer.communicate()
-    return status
+    return followed(child, strace)
 
 
 def _program(world: World, arguments: list[str]) -> NoReturn:

@@ -93,11 +93,6 @@ def begin() -> None:
     _since, _spent = time.monotonic() - _age(), 0.0
 
 
-def is_on() -> bool:
-    """Whether anything is measured."""
-    return _laps is not None
-
-
 def enter(phase: str) -> None:
     """The phase before this one is over."""
     global _phase, _since, _spent

@@ -6,15 +6,16 @@ Whoever loses it, or finds another one in its place, or one that is damaged, rea
 a plan made from it is looked at again file by file when it is carried out, as every plan is.
 
 Remembered are sessions of which all facts stand in one file (`Layout.lasting`).
-Two writes within one tick of the clock can look alike: a file that changed in the moments before it was read is not
-remembered.
+Two writes within one tick of the clock can look alike, and what is written through a mapping changes the times only
+with the first write after a page was written back: a file that changed shortly before it was read is not remembered.
 The change time is part of a fingerprint, and no user can set that one back.
 
 The file holds frames of some hundred sessions each, in the order of their names, so that who surveys a part needs
 only a part; a list of these frames; and, last, where that list lies.
 It is written by the next name and a rename, and not synced: what a power cut leaves of it has no valid checksums.
 
-Not guarded: an owner who forges this file in his own store. He could forge the sessions as well; and what it says
+Not guarded: a file system whose clock is far behind ours, on which a file that changes looks long settled; and an
+owner who forges this file in his own store. He could forge the sessions as well; and what it says
 leads nowhere but to files that are listed in the store, of the device, inode, size and times that it tells.
 """
 
@@ -33,8 +34,11 @@ from store import durable, frames, names, opening
 from store.facts import Place, Problem, Session
 from store.frames import Damaged
 
-TICK = 2.0
-"""Seconds before it was read in which a file must not have changed, if what was read is to be remembered."""
+SETTLING = 60.0
+"""Seconds before it was read in which a file must not have changed, if what was read is to be remembered.
+
+Linux writes a page back within 35 seconds, unless it is told otherwise.
+"""
 
 _LEVEL = 1
 _TRAILER = struct.Struct("<QII8s")
@@ -233,7 +237,7 @@ def piece_of(
 
     If that is just what frame ``number`` holds, then only its number.
     """
-    limit = int((before - TICK) * 1e9)
+    limit = int((before - SETTLING) * 1e9)
     lasting = [
         each
         for each in sessions

@@ -9,6 +9,7 @@ from benchmarks.corpora import Corpus
 from benchmarks.promises import Figure
 from benchmarks.standing.ground import Ground, compared, say
 from benchmarks.stands import copied
+from store import memory
 
 MOST_FLOORS, LEAST_LOOPS, LEAST_JOBS = 1.5, 5.0, 1.7
 """At most so many times the floor, and at least so many times as fast as a line loop, and as with one job."""
@@ -18,7 +19,6 @@ MOST_CALLS, MOST_READ, MOST_START = 4, 16_384, 0.120
 
 _SMALL, _LARGE = 1, 200  # commands
 _STARTS = 15
-_OLDER = 2.5  # seconds
 _SHARED = 0.05  # calls a session that are made for many at once: listing a folder, handing out work
 
 
@@ -41,7 +41,7 @@ def _swept(ground: Ground, corpus: Corpus) -> Corpus:
     """A copy of it, which a sweep has tidied, and of which it remembers what it read."""
     say("  sweeping a copy")
     stand = copied(corpus, ground.scratch, "swept")
-    time.sleep(_OLDER)  # what changed in the moments before it was read is not remembered
+    time.sleep(memory.SETTLING + 1)  # what changed shortly before it was read is not remembered
     for _ in range(2):
         whole.command(*stand.verb("sweep"))()
     return stand.corpus

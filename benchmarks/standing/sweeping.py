@@ -11,6 +11,7 @@ from benchmarks.promises import Figure
 from benchmarks.standing.ground import Ground, compared, each, say
 from benchmarks.stands import CannotTell, copied
 from benchmarks.whole import Spent, command, spent
+from store import memory
 
 MOST_PRUNING, MOST_AGAIN, MOST_AGAIN_COLD, MOST_RECOVERING = 2.0, 0.5, 0.25, 0.5
 """Pruning beside find, sweeping again beside the first time, and recovering beside a bare durable rewrite."""
@@ -101,6 +102,7 @@ def again(ground: Ground) -> list[Figure]:
     for turn in range(ground.pairs):
         say(f"  sweeping again, {turn + 1} of {ground.pairs}")
         stand = copied(corpus, ground.scratch, "swept")
+        time.sleep(memory.SETTLING + 1)  # what changed shortly before it was read is not remembered
         for kind in kinds:
             if kind != "worked":
                 stand = stand.forgotten()

@@ -28,7 +28,7 @@ KEEPING = "  - prune: {older_than: 30d, keep: {last: 2}, group_by: [project]}\n"
 @pytest.fixture(autouse=True)
 def _remembers_any_store_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planning, "SMALL", 0)
-    monkeypatch.setattr(memory, "TICK", -3600.0)
+    monkeypatch.setattr(memory, "SETTLING", -3600.0)
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_session_deleted_since_is_not_counted(swept: World) -> None:
 def test_session_that_changed_in_the_moment_it_was_read_is_not_remembered(
     world: World, opened: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "TICK", 2.0)
+    monkeypatch.setattr(memory, "SETTLING", 60.0)
     world.add_many(
         "complete", range(1, MANY + 1)
     )  # the change time is now, whatever the modification time says

@@ -14,7 +14,7 @@ from store.facts import Place
 from store.names import printable
 
 _AT_ONCE = 0.2
-"""Outcomes of so many seconds are written at once."""
+"""Outcomes of so many seconds may reach their reader together."""
 
 
 class Speaker:
@@ -26,8 +26,7 @@ class Speaker:
         self._total = 0
         self._done = 0
         self._in_bytes = False
-        self._lines: list[bytes] = []
-        self._told = 0.0
+        self._flushed = 0.0
 
     def listener(self, stop: terminal.Stop, *, talkative: bool = False) -> Listener:
         return Listener(
@@ -46,9 +45,11 @@ class Speaker:
     def _outcome(self, outcome: Outcome) -> None:
         self._done += 1
         if self._json:
-            self._lines.append(ndjson.outcome_line(outcome))
-            if time.monotonic() > self._told + _AT_ONCE:
-                self._tell()
+            # No write for each: but whoever reads along need not wait for more, and whatever ends us flushes the rest.
+            sys.stdout.buffer.write(ndjson.outcome_line(outcome))
+            if time.monotonic() > self._flushed + _AT_ONCE:
+                sys.stdout.flush()
+                self._flushed = time.monotonic()
             return
         text = report.bad_outcome_text(outcome)
         if text is not None:
@@ -56,13 +57,6 @@ class Speaker:
             say(text)
         if self._total and not self._in_bytes:
             self._progress("carrying out", self._done, self._total)
-
-    def _tell(self) -> None:
-        """Hand over the outcomes that are waiting, so that whoever reads along need not wait for more."""
-        out_lines(self._lines)
-        sys.stdout.flush()
-        self._lines.clear()
-        self._told = time.monotonic()
 
     def _read(self, store: str, done: int, total: int) -> None:
         self._in_bytes = True  # there is one bar: bytes tell more than a number of sessions
@@ -87,7 +81,6 @@ class Speaker:
         interactive = terminal.is_interactive()
         problems = run.summary.problems
         if self._json:
-            self._tell()
             tell_laps(run, as_json=True)
             out(ndjson.summary_line(run))
         else:

@@ -99,28 +99,13 @@ def make_plan(
             listings[place.name] = listing
             laps.enter("survey")
             copies = copies_of(ground.shelf, policy)
-            memory = ground.memory if len(listing.entries) > SMALL and layout.lasting is not None else None
-            learned = Learned(memory, Spool()) if memory is not None and ground.learns is not None else None
-            reader = Reader(
-                place,
-                layout,
-                listing,
-                judge,
-                copies,
-                payloads_of(ground.shelf).told,
-                memory,
-                learns=learned is not None,
-            )
+            is_worth_it = len(listing.entries) > SMALL and layout.lasting is not None
+            memory = ground.memory if is_worth_it else Memory("")
+            learned = Learned(memory, Spool()) if is_worth_it and ground.learns is not None else None
+            filled = payloads_of(ground.shelf).told
+            reader = Reader(place, layout, listing, judge, copies, filled, memory, learns=learned is not None)
             found = survey(
-                place,
-                listing,
-                reader,
-                spool,
-                jobs=jobs,
-                stop=stop,
-                progress=progress,
-                memory=memory,
-                learned=learned,
+                place, listing, reader, spool, jobs=jobs, stop=stop, progress=progress, learned=learned
             )
             if learned is not None and ground.learns is not None and found.complete and learned.is_news():
                 ground.learns(learned)

@@ -103,13 +103,13 @@ class Reader:
         judge: Judge,
         copies: Mapping[str, tuple[int, float]],
         told: Callable[[Session], Session],
-        memory: Memory | None,
+        memory: Memory,
         *,
         learns: bool,
     ) -> None:
         """``told`` is what is known of a session that looks empty, and perhaps was not when its payload was here.
 
-        ``memory`` is what an earlier survey remembered; with ``learns`` this one remembers for the next.
+        ``memory`` is what an earlier survey remembered; with ``learns`` this one remembers for the next one.
         """
         self._place = place
         self._layout = layout
@@ -121,8 +121,8 @@ class Reader:
         self._prefixes = tuple(each.prefix for each in templates if isinstance(each, NameTemplate))
         self._copies = copies
         self._told = told
-        self._memory = memory
-        self._learns = learns and memory is not None
+        self.memory = memory
+        self._learns = learns
         self._choosy = [step for step in judge.sessions if step.where is not None]
 
     def __call__(self, entries: list[str]) -> Found:
@@ -137,7 +137,7 @@ class Reader:
             judge.compares,
         )
         began = time.time()
-        known, number = self._memory.known(entries) if self._memory is not None else ({}, None)
+        known, number = self.memory.known(entries)
         lasting = self._layout.lasting if self._learns else None
         remembered: list[Session] = []
         for session in laps.reading(self._read(known, entries)):
@@ -244,12 +244,11 @@ def survey(
     jobs: int,
     stop: Callable[[], bool],
     progress: Progress,
-    memory: Memory | None,
-    learned: Learned | None,
+    learned: Learned | None = None,
 ) -> StoreSurvey:
     """Read and judge all sessions of a listing; what is to be done goes to the spool, in the order of the listing.
 
-    ``memory`` is what the reader remembers, ``learned`` gets what is to be remembered.
+    ``learned`` gets what is to be remembered.
 
     An entry over which workers die is a problem, and the others go on.
     ``complete`` is false when ``stop`` ended it early.
@@ -258,7 +257,7 @@ def survey(
     total = len(listing.entries)
     if total <= SMALL:
         jobs = 1
-    tasks = (memory or NOTHING).parts(lists(listing.entries), CHUNK)
+    tasks = reader.memory.parts(lists(listing.entries), CHUNK)
     crew: Crew[str, Found] = Crew(jobs, reader, stop)
     done = 0
     for task, answer in crew.run(tasks):
@@ -282,8 +281,6 @@ def survey(
     result.complete = done == total
     return result
 
-
-NOTHING = Memory("")
 
 _SEPARATOR = b"\x1f"
 

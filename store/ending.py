@@ -94,12 +94,7 @@ def _let_one_go(roots: RootFds, member: Member, run: str, ended: list[int] | Non
         removing.require_moved(roots, home, trash, member)
         return 0
     except OSError as error:
-        if error.errno == errno.ENOTDIR:
-            raise Skip("lies behind something that is no folder") from None
-        reason = opening.refused_open(error)
-        if reason is None:
-            raise
-        raise Skip(reason) from None
+        raise looking.as_skip(error) from None
     ending = False
     try:
         lease = looking.require_quiet(fd)

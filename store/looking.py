@@ -69,10 +69,17 @@ def open_file(folder: int, name: str, flags: int = os.O_RDONLY) -> int:
             return opening.open_session(folder, name)
         return os.open(name, opening.SESSION_FLAGS | flags, dir_fd=folder)
     except OSError as error:
-        reason = opening.refused_open(error)
-        if reason is None:
-            raise
-        raise Skip(reason) from None
+        raise as_skip(error) from None
+
+
+def as_skip(error: OSError) -> Skip:
+    """What an open that failed says of the file, if that is why; else the error is raised again."""
+    if error.errno == errno.ENOTDIR:
+        return Skip("lies behind something that is no folder")
+    reason = opening.refused_open(error)
+    if reason is None:
+        raise error
+    return Skip(reason)
 
 
 def open_as_it_is(folder: int, name: str) -> int:
@@ -81,17 +88,11 @@ def open_as_it_is(folder: int, name: str) -> int:
         return opening.open_session(folder, name)
     except OSError as error:
         if error.errno != errno.ELOOP:
-            reason = opening.refused_open(error)
-            if reason is None:
-                raise
-            raise Skip(reason) from None
+            raise as_skip(error) from None
     try:
         fd = os.open(name, _LINK_FLAGS, dir_fd=folder)
     except OSError as error:
-        reason = opening.refused_open(error)
-        if reason is None:
-            raise
-        raise Skip(reason) from None
+        raise as_skip(error) from None
     if not stat.S_ISLNK(os.fstat(fd).st_mode):
         os.close(fd)
         raise Skip("changed since it was planned")

@@ -220,12 +220,7 @@ def _read(roots: RootFds, member: Member) -> _Read:
         if error.errno == errno.ELOOP:
             folder = roots.existing(member.root, folder_path) if folder_path else roots[member.root]
             return _read_link(folder, name, member)
-        if error.errno == errno.ENOTDIR:
-            raise Skip("lies behind something that is no folder") from None
-        reason = opening.refused_open(error)
-        if reason is None:
-            raise
-        raise Skip(reason) from None
+        raise looking.as_skip(error) from None
     try:
         found = os.fstat(fd)
         around = roots.stat(member.root) if not folder_path else os.fstat(folder)

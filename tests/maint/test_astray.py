@@ -182,19 +182,11 @@ def test_session_of_which_one_file_cannot_go_back_gets_all_others_back(tmp_path:
     assert left == {"a": "a", "b": "new", "c": "c", "d": "changed since"}
 
 
-def test_archive_can_be_taken_back_when_a_folder_elsewhere_is_gone(runs: Runs) -> None:
+@pytest.mark.parametrize("passes", [WHOLE, PRUNE], ids=["archive", "prune"])
+def test_run_can_be_taken_back_when_a_folder_elsewhere_is_gone(runs: Runs, passes: str) -> None:
     runs.add(ID, at="nightly")
     runs.add(OTHER)
-    run = runs.run(WHOLE)
-    shutil.rmtree(runs.folder / "nightly")
-    maint.undo(run.id, [runs.place])
-    assert (runs.root / OTHER / "session.json").exists()
-
-
-def test_prune_can_be_taken_back_when_a_folder_elsewhere_is_gone(runs: Runs) -> None:
-    runs.add(ID, at="nightly")
-    runs.add(OTHER)
-    run = runs.run(PRUNE)
+    run = runs.run(passes)
     shutil.rmtree(runs.folder / "nightly")
     maint.undo(run.id, [runs.place])
     assert (runs.root / OTHER / "session.json").exists()

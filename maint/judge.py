@@ -6,7 +6,7 @@ unique names) is left open and settled when all have been seen.
 """
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -15,18 +15,15 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from maint.actions import PAYLOAD, REMOVES_SESSIONS, Action, Verb
+from maint.actions import PAYLOAD, REMOVES_SESSIONS, Action
 from maint.contract import Candidate, Pass, Setting
 from maint.verdicts import Act, Compare, Kept, No, Verdict, Wait
-from policies import Cap, Limits, NameTemplate, PassOptions, Policy
+from policies import NameTemplate, PassOptions, Policy
 from store.facts import Index, Leftover, Lock, Place, Session, State, account_of, is_store
 
 _CORRUPT = State.CORRUPT  # looked up once: that costs more than all the rest of a question
 
 PROTECTED_STATES = frozenset({State.LIVE, State.UNKNOWN})
-FUTURE_SHARE = 0.1
-"""More sessions from the future than this share, and more than `FUTURE_AT_LEAST`: the clock is wrong, not they."""
-FUTURE_AT_LEAST = 10
 
 
 class Protected(msgspec.Struct, frozen=True):
@@ -311,49 +308,3 @@ class Comparison:
         for _, group in sorted(self.groups.items()):
             verdicts.update(pass_.compare(options, setting, group))
         return verdicts
-
-
-def refusals(
-    limits: Limits,
-    store: str,
-    sessions: int,
-    future: int,
-    planned: Mapping[Verb, int],
-    *,
-    archived: int = 0,
-    expiring: int = 0,
-) -> list[str]:
-    """Why the plan for one store must not be carried out; empty if it may be.
-
-    ``sessions`` are those that the survey found, ``archived`` those in packs.
-    ``expiring`` is how many of the planned `Verb.PRUNE` are of archived sessions: these end for good, and nothing
-    of them goes to the trash.
-    """
-    said: list[str] = []
-
-    def check(cap: Cap | None, count: int, total: int, what: str, key: str) -> None:
-        if cap is not None and count > cap.allows(total):
-            said.append(
-                f"store {store!r}: {count} of {total} sessions would {what}, "
-                f"more than limits.{key} allows ({cap.allows(total)})"
-            )
-
-    removed = sum(planned.get(verb, 0) for verb in REMOVES_SESSIONS) - expiring
-    packed = planned.get(Verb.ARCHIVE, 0)
-    ended = planned.get(Verb.EXPIRE_TRASH, 0) + expiring
-    check(limits.max_removed, removed, sessions, "go to the trash", "max_removed")
-    check(limits.max_archived, packed, sessions, "be archived", "max_archived")
-    check(limits.max_expired, ended, sessions + archived, "end for good", "max_expired")
-    if removed + packed + ended and future > max(FUTURE_AT_LEAST, FUTURE_SHARE * sessions):
-        said.append(
-            f"store {store!r}: {future} of {sessions} sessions carry a time in the future: is the clock right?"
-        )
-    return said
-
-
-def clock_refusal(store: str, now: float, last_run: float | None, planned: Counter[Verb]) -> str | None:
-    """Why a clock that runs behind the last recorded run must not remove or archive anything."""
-    by_age = sum(planned[verb] for verb in (*REMOVES_SESSIONS, Verb.ARCHIVE, Verb.EXPIRE_TRASH))
-    if last_run is None or now >= last_run or not by_age:
-        return None
-    return f"store {store!r}: the clock is {last_run - now:.0f} s behind the last run: is it right?"

@@ -16,14 +16,13 @@ from maint.judge import (
     Protected,
     action_for_index,
     action_for_other,
-    clock_refusal,
-    refusals,
     unique_name,
 )
 from maint.kin import Child, takes_away, with_their_parents
 from maint.owner import as_owner
 from maint.packed import Shelf, copies_of, is_packed, look_at_packs, payloads_of, plan_compaction
 from maint.planned import Plan, PlannedStore
+from maint.refusing import clock_refusal, refusals
 from maint.run import Progress
 from maint.spool import Spool
 from maint.survey import SMALL, Draft, Reader, StoreSurvey, read_draft, read_drafts, survey, write_draft

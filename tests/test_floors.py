@@ -34,7 +34,15 @@ WORLD = {
 """What leads out of a process, or makes two runs of the same thing differ."""
 
 REACHING = {"open", "print", "input", "exec", "eval", "__import__"}
-PURE = ("maint.judge", "maint.actions", "maint.verdicts", "maint.contract", "maint.tally", "maint.passes")
+PURE = (
+    "maint.judge",
+    "maint.refusing",
+    "maint.actions",
+    "maint.verdicts",
+    "maint.contract",
+    "maint.tally",
+    "maint.passes",
+)
 DISCOVERS = {"maint.contract": {"importlib", "pkgutil"}}
 
 

@@ -8,7 +8,8 @@ from maint_world import DAY, NOW, rules
 
 from maint.actions import Packing, Verb
 from maint.contract import Candidate, known_passes
-from maint.judge import Claim, Comparison, Judge, Protected, action_for, clock_refusal, refusals, unique_name
+from maint.judge import Claim, Comparison, Judge, Protected, action_for, unique_name
+from maint.refusing import clock_refusal, refusals
 from maint.survey import key_of
 from maint.verdicts import Act, Compare, Kept, No, Verdict, Wait
 from policies import NameTemplate, PolicyInvalid

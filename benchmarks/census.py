@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from benchmarks import corpora
 from benchmarks.beside import aligned
-from benchmarks.corpora import DAY, Corpus
+from benchmarks.corpora import Corpus
 from benchmarks.promises import megabytes
+from benchmarks.recordings import DAY
 from store.facts import Problem
 from store.layout import Moment
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.commands import stretch
-from benchmarks.corpora import DAY, Corpus
+from benchmarks.corpora import Corpus
+from benchmarks.recordings import DAY
 from store.layouts.rec import specimens as rec
 
 PROJECT = "/home/ana/project-0"

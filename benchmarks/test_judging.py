@@ -9,7 +9,8 @@ import pytest
 
 from benchmarks import corpora, whole
 from benchmarks.beside import Beside
-from benchmarks.corpora import DAY, Corpus
+from benchmarks.corpora import Corpus
+from benchmarks.recordings import DAY
 from benchmarks.test_survey import facts
 from maint import selection
 from maint.contract import Pass, Setting, known_passes

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import corpora
+from benchmarks import corpora, recordings
 from benchmarks.beside import Beside
 from benchmarks.corpora import Corpus
 from benchmarks.floor import Floor
@@ -21,7 +21,7 @@ OTHERS = 5
 def facts(corpus: Corpus) -> Iterator[Session | Problem]:
     """Everything that a survey reads of a store."""
     layout, place = corpus.layout, corpus.place
-    listing = layout.discover(place, Moment(corpus.at, corpora.DAY))
+    listing = layout.discover(place, Moment(corpus.at, recordings.DAY))
     return layout.read(place, listing.context, listing.entries)
 
 

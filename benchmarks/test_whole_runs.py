@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from benchmarks import corpora, line_loop, whole
+from benchmarks import corpora, line_loop, recordings, whole
 from benchmarks.beside import Beside, Times
 from benchmarks.corpora import Corpus
 from benchmarks.floor import Floor
@@ -160,7 +160,7 @@ class Old(NamedTuple):
 def old(corpora_folder: Path, tmp_path: Path) -> Old:
     pristine = corpora.realistic(corpora_folder, REMOVED)
     anew = Anew(pristine, tmp_path, (f"prune: {{older_than: {DAYS}d}}",))
-    limit = time.time() - DAYS * corpora.DAY
+    limit = time.time() - DAYS * recordings.DAY
     with os.scandir(pristine.paths["path"]) as entries:
         names = [
             each.name for each in entries if each.name.endswith(".ndjson") and each.stat().st_mtime < limit

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import corpora, counts, drawing, line_loop, plots, promises
+from benchmarks import corpora, counts, drawing, line_loop, plots, promises, recordings
 from benchmarks.census import census, tail
 from benchmarks.floor import compiled
 from benchmarks.promises import Figure
@@ -17,7 +17,7 @@ from benchmarks.standing import sweeping
 from benchmarks.whole import command
 from store.layout import known_layouts
 
-DAY = corpora.DAY
+DAY = recordings.DAY
 
 
 def names_in(folder: Path) -> set[str]:

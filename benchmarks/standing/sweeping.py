@@ -6,8 +6,9 @@ import time
 from pathlib import Path
 
 from benchmarks import promises, whole
-from benchmarks.corpora import DAY, Corpus
+from benchmarks.corpora import Corpus
 from benchmarks.promises import Figure
+from benchmarks.recordings import DAY
 from benchmarks.standing.ground import Ground, compared, each, say
 from benchmarks.stands import CannotTell, copied
 from benchmarks.whole import Spent, command, spent

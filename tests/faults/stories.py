@@ -4,15 +4,10 @@ Each is built and run by one process alone, because a recording has but one orde
 """
 
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-from oracle import Key
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "maint"))  # the worlds of the kill tests are told there
 
 import test_archive_killed
 import test_killed_at_every_call
@@ -20,6 +15,7 @@ import test_many_files_killed
 from archive_world import OLD, archiving
 from maint_world import DAY, EVERYTHING, World, set_clock
 from many_files_world import ManyFiles
+from oracle import Key
 
 from maint.demo import build_store
 from store.archives import with_archives

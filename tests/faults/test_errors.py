@@ -1,6 +1,6 @@
 """Every call that changes something fails, once or from then on: nothing is lost, and what was not done is said.
 
-`MAINT_FAULTS` is as in `test_power_cut`.
+How many points are tried is in `tried`.
 """
 
 import random
@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 from errors import points, wrong
 from stories import STORIES
-from test_power_cut import FAULTS, folder
+from test_power_cut import folder
+from tried import LONG, Tally, at_most
 
 __all__ = ["folder"]
 
 SHORT = ("rec: sweep", "rec: archive", "rec: undo")
-MOST = None if FAULTS == "all" else int(FAULTS or 30)
+MOST = at_most(30)
 
 pytestmark = pytest.mark.skipif(
     any(shutil.which(each) is None for each in ("strace", "zstd", "tar")),
@@ -24,8 +25,8 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.mark.parametrize("story", list(STORIES) if FAULTS else SHORT)
-def test_error_at_any_call_loses_nothing_and_is_told(story: str, folder: Path) -> None:
+@pytest.mark.parametrize("story", list(STORIES) if LONG else SHORT)
+def test_error_at_any_call_loses_nothing_and_is_told(story: str, folder: Path, tally: Tally) -> None:
     told = STORIES[story]
     every, done = points(told, folder)
     tried = every if MOST is None or len(every) <= MOST else random.Random(len(every)).sample(every, MOST)
@@ -35,5 +36,5 @@ def test_error_at_any_call_loses_nothing_and_is_told(story: str, folder: Path) -
         if (why := wrong(told, world, point, done)) is not None:
             found[f"{' '.join(map(str, point))}: {why}"] += 1
         shutil.rmtree(world.folder)
-    print(f"\n{story}: {len(every)} points, {len(tried)} tried, {found.total()} wrong")
+    tally("failing calls", story, len(tried), there_are=len(every), wrong=found.total())
     assert not found, "\n".join(found)

@@ -1,7 +1,6 @@
 """The power is cut at every moment of every verb, and every record is still there.
 
-`MAINT_FAULTS=all` tries every state; a number tries so many a verb; without it some of a few verbs are tried, which
-takes about a minute. What was tried is told in one line a verb, which `pytest -s` shows.
+How many states are tried is in `tried`.
 """
 
 import os
@@ -19,8 +18,8 @@ from mutants import Mutant, mutants, never
 from replay import Replay
 from states import Cut, State
 from stories import STORIES
+from tried import LONG, Tally, at_most
 
-FAULTS = os.environ.get("MAINT_FAULTS", "")
 SHORT = (
     "rec: sweep",
     "rec: undo",
@@ -30,7 +29,7 @@ SHORT = (
     "snapshots: sweep",
     "opendev: archive",
 )
-MOST = None if FAULTS == "all" else int(FAULTS or 40)
+MOST = at_most(40)
 """States a verb."""
 
 MUTATED = (
@@ -42,7 +41,7 @@ MUTATED = (
     "rec: compact",
     "rec: archive as files",
 )
-A_MUTANT = None if FAULTS == "all" else int(FAULTS or 8)
+A_MUTANT = at_most(8)
 """States in which a planted bug may show."""
 
 pytestmark = pytest.mark.skipif(
@@ -59,8 +58,8 @@ def folder() -> Iterator[Path]:
         yield Path(made)
 
 
-@pytest.mark.parametrize("story", STORIES if FAULTS else SHORT)
-def test_power_cut_at_any_moment_loses_nothing(story: str, folder: Path) -> None:
+@pytest.mark.parametrize("story", STORIES if LONG else SHORT)
+def test_power_cut_at_any_moment_loses_nothing(story: str, folder: Path, tally: Tally) -> None:
     replay = Replay.of(STORIES[story], folder)
     found: Counter[str] = Counter()
     states = list(replay.states(replay.recording, cuts.cuts(replay.recording)))
@@ -68,14 +67,12 @@ def test_power_cut_at_any_moment_loses_nothing(story: str, folder: Path) -> None
     for cut, state in tried:
         if (why := replay.wrong(replay.recording, cut, state)) is not None:
             found[f"{why}\n    {cut.told(replay.recording.steps)}"] += 1
-    print(
-        f"\n{story}: {len(replay.recording.steps)} steps, {len(states)} states, {len(tried)} tried, {found.total()} wrong"
-    )
+    tally("power cut", story, len(tried), there_are=len(states), wrong=found.total())
     assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize("story", MUTATED if FAULTS else MUTATED[:1])
-def test_every_planted_bug_is_found_or_explained(story: str, folder: Path) -> None:
+@pytest.mark.parametrize("story", MUTATED if LONG else MUTATED[:1])
+def test_every_planted_bug_is_found_or_explained(story: str, folder: Path, tally: Tally) -> None:
     replay = Replay.of(STORIES[story], folder)
     every = list(mutants(replay.recording))
     planted = {mutant.what: mutant for mutant in every}
@@ -92,8 +89,10 @@ def test_every_planted_bug_is_found_or_explained(story: str, folder: Path) -> No
             told[what] = "another sync does its work"
         elif " before " in what and harmless.issuperset(mutant.without) and mutant.without:
             told[what] = "that sync is not needed anyway"
-    print(f"\n{story}: planted bugs: {dict(Counter(told.values()))}")
-    assert not (left := [what for what, how in told.items() if how == "not found"]), "\n".join(left)
+    left = [what for what, how in told.items() if how == "not found"]
+    for how, many in Counter(told.values()).items():
+        tally(f"planted bugs: {how}", story, many, wrong=many if how == "not found" else 0)
+    assert not left, "\n".join(left)
     assert Counter(told.values())["found"] > 5
 
 

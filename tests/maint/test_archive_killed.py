@@ -28,7 +28,8 @@ from archive_world import (
     unfinished,
 )
 from maint_world import DAY, World
-from test_killed_at_every_call import CALLS, STEP, SURVIVED, traced
+from test_killed_at_every_call import CALLS, SURVIVED, traced
+from tried import Tally, every
 
 from maint import interface
 from maint.run import Listener
@@ -110,23 +111,24 @@ def compacting(folder: Path) -> World:
 STORIES = {
     "archive": Story(some_sessions, sweep),
     "archive into the trash": Story(
-        lambda folder: some_sessions(folder, "originals: trash"), sweep, 3 * STEP
+        lambda folder: some_sessions(folder, "originals: trash"), sweep, every(6)
     ),
-    "archive and keep": Story(lambda folder: some_sessions(folder, "originals: keep"), sweep, 3 * STEP),
-    "archive once more": Story(once_more, sweep, 3 * STEP),
-    "archive in several packs": Story(in_several_packs, sweep, 4 * STEP),
-    "undo": Story(archived_before, lambda world: ["undo", world.journals()[0]], STEP),
-    "restore": Story(archived_before, lambda _: ["restore", "*"], STEP),
-    "expire": Story(expiring, sweep, STEP),
-    "compact": Story(compacting, sweep, 3 * STEP),
+    "archive and keep": Story(lambda folder: some_sessions(folder, "originals: keep"), sweep, every(6)),
+    "archive once more": Story(once_more, sweep, every(6)),
+    "archive in several packs": Story(in_several_packs, sweep, every(8)),
+    "undo": Story(archived_before, lambda world: ["undo", world.journals()[0]], every(2)),
+    "restore": Story(archived_before, lambda _: ["restore", "*"], every(2)),
+    "expire": Story(expiring, sweep, every(2)),
+    "compact": Story(compacting, sweep, every(6)),
 }
 
 
 @pytest.mark.parametrize("story", STORIES)
-def test_archive_killed_at_any_call_loses_nothing(story: str, tmp_path: Path) -> None:
+def test_archive_killed_at_any_call_loses_nothing(story: str, tmp_path: Path, tally: Tally) -> None:
     told = STORIES[story]
     world = told.build(tmp_path / "counted")
-    points = changes(world, told.arguments(world), tmp_path)[:: told.step]
+    all_points = changes(world, told.arguments(world), tmp_path)
+    points = all_points[:: told.step]
     found: Counter[str | None] = Counter()
     for call, number in points:
         world = told.build(tmp_path / f"{call}-{number}")
@@ -134,6 +136,9 @@ def test_archive_killed_at_any_call_loses_nothing(story: str, tmp_path: Path) ->
         found[why if why in {None, SURVIVED} else f"{call} {number}: {why}"] += 1
         shutil.rmtree(world.folder)
     survived = found.pop(SURVIVED, 0)  # some calls are only made the first time, or only sometimes
+    tally(
+        "killed", f"rec: {story}", found.total(), there_are=len(all_points), wrong=found.total() - found[None]
+    )
     assert set(found) == {None}, "\n".join(map(str, found))
     assert survived <= len(points) // 10
     assert found[None] > 10
@@ -223,7 +228,7 @@ def test_harness_finds_a_planted_loss(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_interrupted_run_leaves_nothing_half_done_and_the_next_goes_on(tmp_path: Path) -> None:
     world = in_several_packs(tmp_path / "counted")
-    points = changes(world, ["sweep", "--jobs", "1"], tmp_path)[:: 8 * STEP]
+    points = changes(world, ["sweep", "--jobs", "1"], tmp_path)[:: every(16)]
     stopped = 0
     for call, number in points:
         world = in_several_packs(tmp_path / f"{call}-{number}")

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import pytest
 from maint_world import World, commands_in, set_clock
 from strace_world import followed
+from tried import Tally, every
 
 from maint import interface
 from maint.cli import main
@@ -51,8 +52,8 @@ CALLS = [
 ]
 OPENS = "openat"
 SURVIVED = "it ended before that call"
-STEP = int(os.environ.get("MAINT_KILL_EVERY", "2"))
-"""Of so many points one is tried, and of opens, which mostly change nothing, one of four times as many."""
+STEP, OPEN_STEP = every(2), every(8)
+"""Of so many points one is tried; opens mostly change nothing."""
 
 
 def traced(world: World, arguments: list[str], strace: list[str]) -> int:
@@ -131,13 +132,15 @@ STORIES: dict[str, tuple[Callable[[Path], World], Callable[[World], list[str]]]]
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="there is no strace to kill it with")
 @pytest.mark.parametrize("story", STORIES)
-def test_killed_at_any_call_a_run_loses_nothing(story: str, tmp_path: Path) -> None:
+def test_killed_at_any_call_a_run_loses_nothing(story: str, tmp_path: Path, tally: Tally) -> None:
     build, arguments = STORIES[story]
     world = build(tmp_path / "counted")
     counts = counted(world, arguments(world), tmp_path)
-    points = [(call, number) for call in sorted(counts) for number in range(1, counts[call] + 1)]
+    all_points = [(call, number) for call in sorted(counts) for number in range(1, counts[call] + 1)]
     # Most opens are for reading, and killing there is like killing at the next change.
-    points = [point for at, point in enumerate(points) if at % (4 * STEP if point[0] == OPENS else STEP) == 0]
+    points = [
+        point for at, point in enumerate(all_points) if at % (OPEN_STEP if point[0] == OPENS else STEP) == 0
+    ]
     told: Counter[str | None] = Counter()
     for call, number in points:
         world = build(tmp_path / f"{call}-{number}")
@@ -145,6 +148,7 @@ def test_killed_at_any_call_a_run_loses_nothing(story: str, tmp_path: Path) -> N
         told[why if why in {None, SURVIVED} else f"{call} {number}: {why}"] += 1
         shutil.rmtree(world.folder)
     survived = told.pop(SURVIVED, 0)  # some calls are only made the first time, or only sometimes
+    tally("killed", f"rec: {story}", told.total(), there_are=len(all_points), wrong=told.total() - told[None])
     assert (set(told), survived <= len(points) // 10, told[None] > 10) == ({None}, True, True)
 
 

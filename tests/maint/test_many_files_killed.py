@@ -16,7 +16,8 @@ from archive_world import archive_pass
 from maint_world import DAY
 from many_files_world import EVERYTHING, Key, ManyFiles, Opendev, Outrig
 from test_archive_killed import changes
-from test_killed_at_every_call import STEP, SURVIVED, traced
+from test_killed_at_every_call import SURVIVED, traced
+from tried import LONG, Tally
 
 from maint import carrying_out, dispatch, indexing, settle, settling_packs
 from maint.actions import Outcome
@@ -50,7 +51,7 @@ class Story:
 
     def points(self, world: ManyFiles, folder: Path) -> list[Point]:
         found = changes(world, self.arguments(world), folder)
-        return found if STEP == 1 else found[self.step // 2 :: 2 * self.step * STEP]
+        return found if LONG else found[self.step // 2 :: 4 * self.step]
 
 
 def sweep(_: ManyFiles) -> list[str]:
@@ -152,9 +153,9 @@ FEW = ["sweep", "archive", "restore one", "restore many", "undo a sweep", "undo 
 
 
 @pytest.mark.parametrize(
-    "story", STORIES if STEP == 1 else [name for name in STORIES if name.partition(": ")[2] in FEW]
+    "story", STORIES if LONG else [name for name in STORIES if name.partition(": ")[2] in FEW]
 )
-def test_killed_at_any_call_a_run_keeps_every_session_whole(story: str, tmp_path: Path) -> None:
+def test_killed_at_any_call_a_run_keeps_every_session_whole(story: str, tmp_path: Path, tally: Tally) -> None:
     told = STORIES[story]
     world = told.build(tmp_path / "counted")
     points = told.points(world, tmp_path)
@@ -168,6 +169,7 @@ def test_killed_at_any_call_a_run_keeps_every_session_whole(story: str, tmp_path
         found[why if why in {None, SURVIVED} else f"{call} {number}: {why}"] += 1
         shutil.rmtree(world.folder)
     survived = found.pop(SURVIVED, 0)  # some calls are only made the first time, or only sometimes
+    tally("killed", story, found.total(), there_are=len(points), wrong=found.total() - found[None])
     assert set(found) == {None}, "\n".join(f"{why}" for why in found if why is not None)
     assert survived <= len(points) // 10 + 1
 
@@ -175,10 +177,10 @@ def test_killed_at_any_call_a_run_keeps_every_session_whole(story: str, tmp_path
 AGAIN = ["opendev: sweep", "opendev: archive", "opendev: restore one", "outrig: sweep", "outrig: archive"]
 
 
-@pytest.mark.parametrize("part", [0.35, 0.6, 0.85] if STEP == 1 else [0.6])
+@pytest.mark.parametrize("part", [0.35, 0.6, 0.85] if LONG else [0.6])
 @pytest.mark.parametrize("story", AGAIN)
 def test_sweep_that_sees_to_a_killed_run_may_be_killed_itself(
-    story: str, part: float, tmp_path: Path
+    story: str, part: float, tmp_path: Path, tally: Tally
 ) -> None:
     told = STORIES[story]
     world = told.build(tmp_path / "counted")
@@ -190,12 +192,13 @@ def test_sweep_that_sees_to_a_killed_run_may_be_killed_itself(
     points = changes(world, sweep(world), tmp_path)
     shutil.rmtree(world.folder)
     found: Counter[str | None] = Counter()
-    for call, number in points if STEP == 1 else points[7 :: 47 * STEP]:
+    for call, number in points if LONG else points[7::94]:
         world = told.build(tmp_path / f"{call}-{number}")
         why = killed_at(world, told.arguments(world), first, None, (call, number))
         found[why if why in {None, SURVIVED} else f"{call} {number}: {why}"] += 1
         shutil.rmtree(world.folder)
     survived = found.pop(SURVIVED, 0)
+    tally("killed twice", story, found.total(), there_are=len(points), wrong=found.total() - found[None])
     assert set(found) <= {None}, "\n".join(f"{why}" for why in found if why is not None)
     assert survived <= len(points) // 10 + 1
 

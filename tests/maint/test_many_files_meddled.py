@@ -18,8 +18,8 @@ from maint_world import run_all
 from many_files_world import EVERYTHING, WORLDS, Key, ManyFiles, Opendev
 from test_archive_disk import KIB, MIB, mount
 from test_archive_killed import Killing, changes
-from test_killed_at_every_call import STEP
 from test_many_files_killed import killed, wrong_after_sweeping
+from tried import LONG
 
 from maint.run import Listener
 from store.layouts.opendev import specimens as opendev
@@ -88,7 +88,7 @@ def test_interrupted_sweep_leaves_no_session_in_two_states_and_every_list_true(
     kind: str, passes: str, tmp_path: Path
 ) -> None:
     points = changes(a_store(kind, tmp_path / "counted", passes), ["sweep", "--jobs", "1"], tmp_path)
-    for call, number in points if STEP == 1 else points[5 :: 41 * STEP]:
+    for call, number in points if LONG else points[5::82]:
         world = a_store(kind, tmp_path / f"{call}-{number}", passes)
         treasure = world.everything()
         why = killed(world, ["sweep", "--jobs", "1"], (call, number), "INT")
@@ -108,7 +108,7 @@ def test_folder_elsewhere_that_is_gone_after_a_kill_hinders_no_later_sweep(
 ) -> None:
     points = changes(a_store("outrig", tmp_path / "counted", passes), ["sweep", "--jobs", "1"], tmp_path)
     renames = [point for point in points if point[0] == "renameat2"]
-    for call, number in renames if STEP == 1 else renames[:: 9 * STEP]:
+    for call, number in renames if LONG else renames[::18]:
         world = a_store("outrig", tmp_path / f"{call}-{number}", passes)
         assert killed(world, ["sweep", "--jobs", "1"], (call, number)) is None
         shutil.rmtree(world.folder / "attic")
@@ -195,7 +195,7 @@ def test_list_that_its_owner_writes_behind_a_kill_keeps_what_he_wrote(tmp_path: 
         for point in changes(counted, ["sweep", "--jobs", "1"], tmp_path)
         if point[0] in {"renameat2", "linkat"}
     ]
-    for call, number in points if STEP == 1 else points[-1 :: -5 * STEP]:
+    for call, number in points if LONG else points[-1::-10]:
         world = a_store("opendev", tmp_path / f"{call}-{number}", WHOLE)
         his = {
             ("data", f"{Opendev.project}/{name}")
@@ -218,7 +218,7 @@ def test_list_that_its_owner_writes_during_a_sweep_keeps_what_he_wrote(
     real = os.fsync
     count = fsyncs(a_store("opendev", tmp_path / "counted", passes), monkeypatch)
     kept = 0
-    for number in range(1, count + 1) if STEP == 1 else range(2, count + 1, 9 * STEP):
+    for number in range(1, count + 1) if LONG else range(2, count + 1, 18):
         for project in (opendev.PROJECT, Opendev.project):
             world = a_store("opendev", tmp_path / f"{number}-{project[-5:]}", passes)
             his = {
@@ -326,7 +326,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.parametrize("passes", [EVERYTHING, WHOLE])
 def test_disk_that_fills_up_during_a_sweep_costs_no_session(kind: str, passes: str, disk: Path) -> None:
     stopped = 0
-    for pages in range(60) if STEP == 1 else range(0, 60, 6 * STEP):
+    for pages in range(60) if LONG else range(0, 60, 12):
         world = a_store(kind, disk / str(pages), passes)
         treasure = world.everything()
         ballast = disk / "ballast"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from maint_world import DAY, World
-from test_killed_at_every_call import OPENS, STEP, counted, traced
+from test_killed_at_every_call import OPEN_STEP, OPENS, STEP, counted, traced
 
 from maint.actions import Result, Verb
 from store import names, single
@@ -240,7 +240,9 @@ def test_killed_at_any_call_nothing_is_lost_and_the_next_sweep_finishes(verb: st
     world = build(tmp_path / "counted")
     counts = counted(world, arguments(world), tmp_path)
     points = [(call, number) for call in sorted(counts) for number in range(1, counts[call] + 1)]
-    points = [point for at, point in enumerate(points) if at % (4 * STEP if point[0] == OPENS else STEP) == 0]
+    points = [
+        point for at, point in enumerate(points) if at % (OPEN_STEP if point[0] == OPENS else STEP) == 0
+    ]
     wrong = []
     for call, number in points:
         world = build(tmp_path / f"{call}-{number}")
@@ -279,7 +281,9 @@ def test_killed_at_any_call_a_renewal_keeps_the_older_file_and_the_session(tmp_p
     arguments = ["sweep", "--jobs", "1"]
     counts = counted(changed(tmp_path / "counted"), arguments, tmp_path)
     points = [(call, number) for call in sorted(counts) for number in range(1, counts[call] + 1)]
-    points = [point for at, point in enumerate(points) if at % (4 * STEP if point[0] == OPENS else STEP) == 0]
+    points = [
+        point for at, point in enumerate(points) if at % (OPEN_STEP if point[0] == OPENS else STEP) == 0
+    ]
     wrong = []
     for call, number in points:
         world = changed(tmp_path / f"{call}-{number}")

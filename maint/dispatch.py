@@ -92,7 +92,9 @@ def outcomes_of(desk: Desk, planned: PlannedStore) -> Iterator[list[Outcome]]:
         for some in _some(waiting[Phase.CHILDREN]):
             if desk.stop():
                 break
-            outcomes = [_after(hands, n, _decode(planned.line_at(offset)), undone) for n, offset in some]
+            outcomes = hands.made_durable(
+                [_after(hands, n, _decode(planned.line_at(offset)), undone) for n, offset in some]
+            )
             undone.update(each.session for each in outcomes if each.result is not Result.DONE)
             touched.take(outcomes)
             yield outcomes
@@ -102,7 +104,9 @@ def outcomes_of(desk: Desk, planned: PlannedStore) -> Iterator[list[Outcome]]:
         for some in _some(waiting[Phase.LAST]):
             if desk.stop():
                 return
-            yield [_after(hands, n, _decode(planned.line_at(offset)), undone) for n, offset in some]
+            yield hands.made_durable(
+                [_after(hands, n, _decode(planned.line_at(offset)), undone) for n, offset in some]
+            )
     finally:
         hands.close()
 

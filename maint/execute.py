@@ -57,6 +57,19 @@ class Hands:
             some = [(n, _decode(line)) for n, line in work[start : start + size]]
             changes = [laps.changing(each.pass_, self._carrying_out(n, each)) for n, each in some]
             outcomes += laps.waiting(partial(together, changes))
+        return self.made_durable(outcomes)
+
+    def made_durable(self, outcomes: list[Outcome]) -> list[Outcome]:
+        """The outcomes of some actions when folders that they emptied are gone, for which what was moved must be durable.
+
+        Where the disk cannot be made to keep that, nothing counts as done, and the folders stay.
+        """
+        try:
+            if self._roots is not None:
+                self._roots.remove_emptied()
+        except Poisoned as error:
+            text = f"the disk could not be made to keep it ({error.strerror})"
+            return [_failed_too(outcome, text) for outcome in outcomes]
         return outcomes
 
     @property
@@ -74,6 +87,7 @@ class Hands:
         """Do the action at place ``n``, whatever comes of it.
 
         ``touched`` are sessions to which this run did something, for a file that lists them.
+        Whoever has carried out enough of them asks for what `made_durable` says.
         """
         return alone(laps.changing(action.pass_, self._carrying_out(n, action, touched)))
 
@@ -205,6 +219,11 @@ class Hands:
             left = action.guard.fingerprint if action.guard is not None else None
             revert(self.roots, member.path, left, self._run, old=member.fingerprint)
         return outcome_of(n, action, Result.DONE)
+
+
+def _failed_too(outcome: Outcome, text: str) -> Outcome:
+    done = outcome.result is Result.DONE
+    return msgspec.structs.replace(outcome, result=Result.FAILED, detail=text) if done else outcome
 
 
 def _left(names_of_others: list[str]) -> str:

@@ -238,7 +238,9 @@ class Loader:
             whole = action.packing is None or action.packing.part == "whole"
             owned = self._owned if whole else None
             if job.originals == "trash":
-                trashed = change.move_to_trash(self.roots, action.members, self._run, owned=owned)
+                trashed = change.move_to_trash(
+                    self.roots, action.members, self._run, owned=owned, packed=True
+                )
             elif job.originals == "remove":
                 freed = change.let_go(self.roots, action.members, self._run, ended, owned=owned)
                 trashed = action.bytes - freed

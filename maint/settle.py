@@ -92,6 +92,8 @@ def _finish(roots: RootFds, place: Place, earlier: str, run: str, problems: list
     hands = Hands(place, earlier)
     sealed = Sealed(roots, earlier)
     outcomes: list[Outcome] = []
+    if begun and pending:
+        _sync(roots)  # what it has moved: folders that were emptied by it may go then
     try:
         for n, action in pending.items() if begun else ():
             try:
@@ -102,7 +104,9 @@ def _finish(roots: RootFds, place: Place, earlier: str, run: str, problems: list
                 outcome = outcome_of(n, action, Result.FAILED, f"the root {root} of the store is not there")
             if outcome is not None:
                 outcomes.append(outcome)
-                done[outcome.verb] += outcome.result is Result.DONE
+        outcomes = hands.made_durable(outcomes)
+        done.update(outcome.verb for outcome in outcomes if outcome.result is Result.DONE)
+        roots.remove_emptied()
     finally:
         hands.close()
     if begun:
@@ -111,8 +115,7 @@ def _finish(roots: RootFds, place: Place, earlier: str, run: str, problems: list
         remove_leftovers(roots, earlier, finished)
         problems += keep_true(roots, place, touched, earlier, intended, indexed.append)
     if any(each.verb is Verb.RESTORE and each.result is Result.DONE for each in outcomes):
-        for home in dict.fromkeys(roots.home(label) for label in roots.labels):
-            durable.sync_file_system(roots[home], home)
+        _sync(roots)
     resumed = Journal.resume(roots, earlier)
     resumed.outcomes(outcomes)
     for each in indexed:
@@ -131,6 +134,11 @@ def _finish(roots: RootFds, place: Place, earlier: str, run: str, problems: list
         )
     )
     return outcomes
+
+
+def _sync(roots: RootFds) -> None:
+    for home in dict.fromkeys(roots.home(label) for label in roots.labels):
+        durable.sync_file_system(roots[home], home)
 
 
 def _settle_one(
@@ -205,6 +213,7 @@ def _see_to_late_writers(roots: RootFds, place: Place) -> tuple[list[Outcome], l
             if outcome is not None:
                 Journal.amend(roots, kept.run, [outcome])
                 outcomes.append(outcome)
+    roots.remove_emptied()
     return outcomes, problems
 
 

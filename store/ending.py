@@ -79,7 +79,7 @@ def expire(roots: RootFds, rel: str, expected: Fingerprint) -> int:
         removing.in_folder(roots, home, above, partial(_end, name=name, expected=expected))
     except FileNotFoundError:
         return 0
-    roots.took_one(home, above, top)
+    roots.took_one(home, above, top, ended=True)
     return expected.size
 
 

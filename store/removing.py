@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
-from store import emptied, leases, looking, names, opening, syscalls
+from store import durable, emptied, leases, looking, names, opening, syscalls
 from store.emptied import Owned
 from store.facts import Fingerprint, Member
 from store.leases import Lease
@@ -33,6 +33,7 @@ def move_to_trash(
     *,
     owned: Owned | None = None,
     left: list[str] | None = None,
+    packed: bool = False,
 ) -> int:
     """Move the files of one session to the trash of this run, all or none; how many bytes that was.
 
@@ -40,13 +41,14 @@ def move_to_trash(
     put back.
     The moves are durable once the file system is synced; until then a crash leaves a file where it was.
 
-    Then the folders that they lay in go, as far as they are ``owned`` and empty, and with them what owned empty
-    folders there are in those; ``put_back`` makes them again.
+    The folders that they lay in are to go, as far as they are ``owned`` and empty, and with them what owned empty
+    folders there are in those; ``put_back`` makes them again. They do so with `RootFds.remove_emptied`, when the
+    moves are durable, or, of a session that is ``packed`` too, at once.
     ``left``, if given, gets the names of what others have put there, as `store.emptied.told` has them: that stays.
     """
     move_all(roots, members, run, lasting=True)
     if owned is not None:
-        remove_folders(roots, members, run, owned, left, keep=True)
+        remove_folders(roots, members, run, owned, left, keep=True, at_once=packed)
     return sum(member.fingerprint.size for member in members)
 
 
@@ -78,9 +80,11 @@ def remove_folders(
     left: list[str] | None = None,
     *,
     keep: bool,
+    at_once: bool = True,
 ) -> None:
     """Remove the folders that files which are gone leave behind; with ``keep`` what put_back would not know of is kept.
 
+    That is safe ``at_once`` where it is durable that the files lie elsewhere; else `RootFds.remove_emptied` does it.
     `move_to_trash` and `store.ending.let_go` end with it, and whoever brings one of these to its end that was killed.
     """
     found = emptied.look(roots, members, owned)
@@ -95,6 +99,9 @@ def remove_folders(
     if left is not None:
         left += emptied.told(found.foreign)
     for root, path in found.folders:
+        if not at_once:
+            roots.emptied(root, path, path.rpartition("/")[0])
+            continue
         with suppress(OSError):
             _remove_folder(roots, root, path)
             if not keep:
@@ -105,6 +112,7 @@ def put_back(roots: RootFds, run: str, root: str, rel: str) -> None:
     """Move a file from the trash of a run to the place it had, making folders that are missing, never over anything.
 
     A folder that is made has the mode it had, and holds the empty folders that went with it.
+    One of the trash that is empty then goes with `RootFds.remove_emptied`.
     Raises Skip if it is not in the trash, or something has its place.
     """
     home = roots.home(root)
@@ -154,8 +162,12 @@ def remove_empty_folders(roots: RootFds, run: str) -> None:
     """Remove the folders in which a run keeps nothing any more, as several workers or a killed one may leave them.
 
     Empty folders that the run has moved there wait like files.
+    What was moved out of them is made durable before: `Poisoned` if it cannot be.
     """
     for home in dict.fromkeys(roots.home(label) for label in roots.labels):
+        kept = [f"{top}/{run}" for top in (names.TRASH, names.BACKUP)]
+        if any(looking.stat_below(roots[home], path) is not None for path in kept):
+            durable.sync_file_system(roots[home], home)
         for top in (names.TRASH, names.BACKUP):
             with suppress(FileNotFoundError):
                 _remove_empty_below(roots[home], f"{top}/{run}", run)

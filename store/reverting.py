@@ -55,7 +55,8 @@ def revert(
         if isinstance(error, FileNotFoundError):  # somebody took one of the two in the last moment
             raise Gone from None
         raise
-    roots.took_one(roots.home(kept.root), backup.rpartition("/")[0], names.BACKUP)
+    # What lay there has a durable name elsewhere, so that its folder may go at once.
+    roots.took_one(roots.home(kept.root), backup.rpartition("/")[0], names.BACKUP, ended=True)
 
 
 def _is_to_do(home: int, folder: int, name: str, backup: str, trash: str, old: Fingerprint | None) -> bool:

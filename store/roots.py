@@ -1,7 +1,8 @@
 """The roots of a store while it is worked on, and the folders of our own below them.
 
 What is guarded: a folder that is about to receive a file is ours and durable in its parent before it does, or the
-file would be gone with it after a power cut.
+file would be gone with it after a power cut; and a folder that a file was moved out of goes only when that move is
+durable, because a file system without a journal may forget the one and remember the other.
 
 Folders are kept open, because a run works in few; nothing is decided by a descriptor that was kept but which
 folder a name is looked up in.
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Self
 
 from store import names, opening
-from store.durable import sync_folder
+from store.durable import sync_file_system, sync_folder
 
 _KEPT = 8
 
@@ -42,6 +43,7 @@ class RootFds:
         self._kept: dict[tuple[str, str, bool], int] = {}
         self._left: dict[tuple[str, str], int] = {}
         self._durable: dict[str, set[str]] = {label: set() for label in roots}
+        self._emptied: dict[tuple[str, str], str] = {}
         try:
             for label, path in roots.items():
                 if len(self._fds) < _AT_ONCE:
@@ -111,9 +113,10 @@ class RootFds:
         if key in self._left:
             self._left[key] += 1
 
-    def took_one(self, label: str, relative: str, keep: str) -> None:
-        """Note that a file has left a folder of ours, and remove the folder, up to ``keep``, if that was its last one.
+    def took_one(self, label: str, relative: str, keep: str, *, ended: bool = False) -> None:
+        """Note that a file has left a folder of ours; if that was its last one, the folder is to go, up to ``keep``.
 
+        It does so at once if the file has ``ended`` or is durable elsewhere, else with `remove_emptied`.
         The folder is listed once and counted down from there: listing it, or trying to remove it, each time takes
         longer than removing the file.
         A wrong count, because others work there, costs an attempt that fails, or leaves an empty folder.
@@ -129,7 +132,31 @@ class RootFds:
             self._left[key] = left
             return
         self._left.pop(key, None)
-        if remove_empty(self[label], relative, keep):
+        if not ended:
+            self.emptied(label, relative, keep)
+        elif remove_empty(self[label], relative, keep):
+            self.forget()
+
+    def emptied(self, label: str, relative: str, keep: str) -> None:
+        """Note that the last file was moved out of a folder, which is to go, with those above it up to ``keep``."""
+        self._emptied[label, relative] = keep
+
+    def is_emptied(self, label: str, relative: str) -> bool:
+        """Whether a folder waits to be removed."""
+        return (label, relative) in self._emptied
+
+    def remove_emptied(self) -> None:
+        """Make durable what was moved, and remove the folders that were emptied by it, as far as they are empty still.
+
+        Nothing is waited for if there are none. `Poisoned` if the disk fails; then they stay.
+        """
+        waiting, self._emptied = self._emptied, {}
+        for home in dict.fromkeys(self.home(label) for label, _ in waiting):
+            sync_file_system(self[home], home)
+        for (label, relative), keep in waiting.items():
+            if remove_empty(self[label], relative, keep):
+                self.lost(label, relative)
+        if waiting:
             self.forget()
 
     def lost(self, label: str, relative: str) -> None:

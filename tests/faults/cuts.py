@@ -7,8 +7,8 @@ shorter than it should be, or long enough and full of zeros.
 
 **Minimal POSIX**: every change is on the disk by itself or not, in no order, unless its folder (or for bytes, modes
 and times: its file) was synced after it. A rename between two folders is there, or not, or has left both names; that
-it could leave neither is ruled out, because no program could live with that. So is, unless ``strict``, that a folder
-is gone from the disk while a file still lies in it there, which has moved on for whoever reads.
+it could leave neither is ruled out, because no program could live with that. A folder may be gone from the disk while
+a file still lies in it there, which has moved on for whoever reads, and is gone with it.
 
 There are too many such states, so those are taken that a wrong order shows in: nothing of what is pending is there,
 or all, or all but one thing, or one thing alone, and some at random, always the same ones.
@@ -27,9 +27,8 @@ _POINTS = 8
 _RANDOM = 6
 
 
-def cuts(recording: Recording, models: Iterable[Model] = MODELS, *, strict: bool = False) -> Iterator[Cut]:
+def cuts(recording: Recording, models: Iterable[Model] = MODELS) -> Iterator[Cut]:
     """Every power cut that is tried, the latest ones last; some lead to the same state, in different ways."""
-    removed = {} if strict else _removed_folders(recording)
     met: set[object] = set()
     last = len(recording.steps)
     for model in models:
@@ -40,7 +39,6 @@ def cuts(recording: Recording, models: Iterable[Model] = MODELS, *, strict: bool
             synced = synced_bytes(recording.steps, at)
             of_model = _journalled if model == "journalled" else _minimal
             for cut in of_model(recording, at):
-                cut = _possible(recording, cut, removed) if model == "minimal" else cut  # noqa: PLW2901
                 lacking = tuple((*each, synced.get(each[0], 0)) for each in cut.bytes)
                 key = (cut.there, cut.half, lacking, written, at == last)
                 if key not in met:
@@ -100,27 +98,6 @@ def _minimal(recording: Recording, at: int) -> Iterator[Cut]:
         halves = frozenset(i for i in (*renames, *half) if i in there and some.random() < 0.3)
         lacking = tuple((node, some.choice((OLD, PREFIX, ZEROS))) for node in pending if some.random() < 0.5)
         yield cut(there, halves, lacking)
-
-
-def _removed_folders(recording: Recording) -> dict[int, tuple[int, list[int]]]:
-    """For each step that removes a folder that folder, and the steps before that changed what is in it."""
-    found: dict[int, tuple[int, list[int]]] = {}
-    for at, step in enumerate(recording.steps):
-        if isinstance(step, Change) and step.takes and not step.gives:
-            (folder,) = step.moved
-            if stat.S_ISDIR(recording.nodes[folder].kind):
-                inside = enumerate(recording.steps[:at])
-                found[at] = folder, [i for i, s in inside if isinstance(s, Change) and folder in s.folders]
-    return found
-
-
-def _possible(recording: Recording, cut: Cut, removed: dict[int, tuple[int, list[int]]]) -> Cut:
-    """The same cut with those folders still there that are not empty on the disk."""
-    kept = {at for at, (_, inside) in removed.items() if not cut.there.issuperset(inside)}
-    kept |= {at for at, (_, inside) in removed.items() if not cut.half.isdisjoint(inside)}
-    while more := {at for at, (_, inside) in removed.items() if not kept.isdisjoint(inside)} - kept:
-        kept |= more
-    return cut._replace(there=cut.there - kept)
 
 
 def _fates(recording: Recording, at: int) -> dict[int, str]:

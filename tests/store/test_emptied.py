@@ -1,5 +1,6 @@
 """Sessions of many files in folders of their own: they go with their folders, and come back with them."""
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ import pytest
 
 from store import emptied, leases, names, opening, syscalls
 from store.change import Skip, expire, let_go, move_to_trash, put_back, remove_empty_folders
+from store.durable import Poisoned
 from store.facts import Member
 from store.roots import RootFds
 from store.trash import list_trash
@@ -73,9 +75,24 @@ def tree(path: Path) -> dict[str, tuple[int, bytes | str | None]]:
     }
 
 
+def move_away(
+    roots: RootFds,
+    members: tuple[Member, ...],
+    run: str,
+    *,
+    owned: emptied.Owned | None = None,
+    left: list[str] | None = None,
+) -> int:
+    """Move a session to the trash, and let its folders go when that is durable."""
+    moved = move_to_trash(roots, members, run, owned=owned, left=left)
+    roots.remove_emptied()
+    return moved
+
+
 def bring_all_back(roots: RootFds) -> None:
     for kept in list(list_trash(roots)):
         put_back(roots, kept.run, kept.root, kept.path)
+    roots.remove_emptied()
 
 
 def trash(path: Path) -> Path:
@@ -87,24 +104,58 @@ def test_folders_go_with_the_session_and_come_back_with_their_modes(
 ) -> None:
     before = tree(path)
     left: list[str] = []
-    assert move_to_trash(roots, members, RUN, owned=owned, left=left) == 8
+    assert move_away(roots, members, RUN, owned=owned, left=left) == 8
     assert (tree(path), left) == ({}, [])
     bring_all_back(roots)
     assert tree(path) == before
     assert list((path / names.TRASH).iterdir()) == []
 
 
+def test_folder_goes_only_when_what_was_moved_out_of_it_is_durable(
+    roots: RootFds, path: Path, members: tuple[Member, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = tree(path)
+    told: list[str] = []
+    monkeypatch.setattr(syscalls, "syncfs", lambda _: told.append("sync"))
+    rmdir = os.rmdir
+
+    def removing(name: str, **kwargs: int) -> None:
+        told.append(name)
+        rmdir(name, **kwargs)
+
+    monkeypatch.setattr(os, "rmdir", removing)
+    move_away(roots, members, RUN, owned=owned)
+    assert told == ["sync", "deep", "logs", "s1"]
+    told.clear()
+    bring_all_back(roots)
+    assert (told[0], set(told[1:])) == ("sync", {"deep", "logs", "s1", "sessions", RUN})
+    assert tree(path) == before
+
+
+def test_folders_stay_where_the_disk_does_not_keep_what_was_moved_out_of_them(
+    roots: RootFds, path: Path, members: tuple[Member, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(_: int) -> None:
+        raise OSError(errno.EIO, "it broke")
+
+    monkeypatch.setattr(syscalls, "syncfs", failing)
+    with pytest.raises(Poisoned, match="it broke"):
+        move_away(roots, members, RUN, owned=owned)
+    roots.remove_emptied()
+    assert set(tree(path)) == {"s1", "s1/logs", "s1/logs/deep"}
+
+
 def test_folders_that_are_not_said_to_be_the_sessions_own_stay(
     roots: RootFds, path: Path, members: tuple[Member, ...]
 ) -> None:
-    move_to_trash(roots, members, RUN)
+    move_away(roots, members, RUN)
     assert set(tree(path)) == {"s1", "s1/logs", "s1/logs/deep"}
 
 
 def test_folder_that_is_shared_stays_and_those_in_it_go(
     roots: RootFds, path: Path, members: tuple[Member, ...]
 ) -> None:
-    move_to_trash(roots, members, RUN, owned=lambda _, folder: folder == "s1/logs/deep")
+    move_away(roots, members, RUN, owned=lambda _, folder: folder == "s1/logs/deep")
     assert set(tree(path)) == {"s1", "s1/logs"}
 
 
@@ -113,7 +164,7 @@ def test_modes_of_folders_in_the_trash_are_those_of_the_folders_they_stand_for(
 ) -> None:
     umask = os.umask(0o077)
     try:
-        move_to_trash(roots, members, RUN, owned=owned)
+        move_away(roots, members, RUN, owned=owned)
     finally:
         os.umask(umask)
     found = {name: mode for name, (mode, data) in tree(trash(path)).items() if data is None}
@@ -126,7 +177,7 @@ def test_folder_that_its_owner_may_not_write_to_can_be_worked_in_in_the_trash(
     roots: RootFds, path: Path, members: tuple[Member, ...]
 ) -> None:
     (path / "s1/logs/deep").chmod(0o555)
-    move_to_trash(roots, members, RUN)
+    move_away(roots, members, RUN)
     assert tree(trash(path))["s1/logs/deep"][0] == 0o755
 
 
@@ -138,7 +189,7 @@ def test_what_others_put_there_stays_and_is_named(
     (path / "s1/photos/1").write_text("mine")
     (path / "s1/link").symlink_to("/")
     left: list[str] = []
-    move_to_trash(roots, members, RUN, owned=owned, left=left)
+    move_away(roots, members, RUN, owned=owned, left=left)
     assert set(tree(path)) == {"s1", "s1/link", "s1/logs", "s1/logs/KEEP\x1bME", "s1/photos", "s1/photos/1"}
     assert left == ["link", "logs/KEEP\\x1bME", "photos"]
 
@@ -149,7 +200,7 @@ def test_of_very_much_that_others_put_there_a_few_names_are_told(
     for number in range(20):
         (path / f"s1/{number:02}").touch()
     left: list[str] = []
-    move_to_trash(roots, members, RUN, owned=owned, left=left)
+    move_away(roots, members, RUN, owned=owned, left=left)
     assert left == ["00", "01", "02", "03", "04", "and 15 more"]
 
 
@@ -158,11 +209,12 @@ def test_empty_folder_that_no_file_lay_in_goes_and_comes_back_with_the_others(
 ) -> None:
     old_folder(path, "s1/bare", 0o701)
     before = tree(path)
-    move_to_trash(roots, members, RUN, owned=owned)
+    move_away(roots, members, RUN, owned=owned)
     assert tree(path) == {}
     remove_empty_folders(roots, RUN)
     for each in members:
         put_back(roots, RUN, each.root, each.path)
+    roots.remove_emptied()
     assert tree(path) == before
     assert list((path / names.TRASH).iterdir()) == []
 
@@ -181,7 +233,7 @@ def test_empty_folders_in_one_another_go_and_come_back(
         "s1/logs/deep",
     ]
     left: list[str] = []
-    move_to_trash(roots, members, RUN, owned=owned, left=left)
+    move_away(roots, members, RUN, owned=owned, left=left)
     assert (tree(path), left) == ({}, [])
     bring_all_back(roots)
     assert tree(path) == before
@@ -195,7 +247,7 @@ def test_empty_folder_beside_what_others_put_there_stays_because_nothing_would_b
     old_folder(path, "s1/bare", 0o701)
     before = tree(path)
     left: list[str] = []
-    move_to_trash(roots, members, RUN, owned=owned, left=left)
+    move_away(roots, members, RUN, owned=owned, left=left)
     assert (set(tree(path)), left) == ({"s1", "s1/KEEP", "s1/bare"}, ["KEEP"])
     bring_all_back(roots)
     assert tree(path) == before
@@ -206,7 +258,7 @@ def test_empty_folder_in_which_somebody_has_just_worked_stays_and_is_named(
 ) -> None:
     (path / "s1/bare").mkdir()
     left: list[str] = []
-    move_to_trash(roots, members, RUN, owned=owned, left=left)
+    move_away(roots, members, RUN, owned=owned, left=left)
     assert (set(tree(path)), left) == ({"s1", "s1/bare"}, ["bare"])
 
 
@@ -216,7 +268,7 @@ def test_link_where_an_own_folder_should_be_is_not_followed(
     (path.parent / "outside").mkdir()
     (path / "s1/bare").symlink_to(path.parent / "outside")
     left: list[str] = []
-    move_to_trash(roots, members, RUN, owned=owned, left=left)
+    move_away(roots, members, RUN, owned=owned, left=left)
     assert (left, (path.parent / "outside").is_dir(), (path / "s1/bare").is_symlink()) == (
         ["bare"],
         True,
@@ -234,11 +286,11 @@ def test_file_that_comes_in_at_the_last_moment_keeps_its_folder(
         rmdir(name, **kwargs)
 
     monkeypatch.setattr(os, "rmdir", racing)
-    move_to_trash(roots, members, RUN, owned=owned)
+    move_away(roots, members, RUN, owned=owned)
     assert tree(path) == {"s1": (0o755, None), "s1/late": (0o644, b"late")}
 
 
-@pytest.mark.parametrize("removal", [move_to_trash, let_go])
+@pytest.mark.parametrize("removal", [move_away, let_go])
 def test_session_that_is_not_as_planned_stays_with_its_folders(
     roots: RootFds, path: Path, members: tuple[Member, ...], removal: Callable[..., int]
 ) -> None:
@@ -250,7 +302,7 @@ def test_session_that_is_not_as_planned_stays_with_its_folders(
     assert tree(path) == before
 
 
-@pytest.mark.parametrize("removal", [move_to_trash, let_go])
+@pytest.mark.parametrize("removal", [move_away, let_go])
 @pytest.mark.parametrize("folder", ["s1", "s1/logs"])
 def test_session_whose_folder_is_a_link_now_is_refused(
     roots: RootFds, path: Path, members: tuple[Member, ...], folder: str, removal: Callable[..., int]
@@ -266,7 +318,7 @@ def test_session_whose_folder_is_a_link_now_is_refused(
 def test_nothing_comes_back_through_a_link_that_took_the_folders_place(
     roots: RootFds, path: Path, members: tuple[Member, ...]
 ) -> None:
-    move_to_trash(roots, members, RUN, owned=owned)
+    move_away(roots, members, RUN, owned=owned)
     (path.parent / "outside").mkdir()
     (path / "s1").symlink_to(path.parent / "outside")
     with pytest.raises(NotADirectoryError):
@@ -277,7 +329,7 @@ def test_nothing_comes_back_through_a_link_that_took_the_folders_place(
 def test_folder_that_is_there_again_keeps_its_mode(
     roots: RootFds, path: Path, members: tuple[Member, ...]
 ) -> None:
-    move_to_trash(roots, members, RUN, owned=owned)
+    move_away(roots, members, RUN, owned=owned)
     (path / "s1").mkdir(mode=0o700)
     bring_all_back(roots)
     assert tree(path)["s1"] == (0o700, None)
@@ -357,7 +409,7 @@ def test_removal_that_was_killed_anywhere_is_finished_and_can_be_taken_back(
         finished = killed_after(calls, path, partial(move_to_trash, members=members, run=RUN, owned=owned))
         calls += 1
         with RootFds({"sessions": str(path)}) as roots:
-            move_to_trash(roots, members, RUN, owned=owned)
+            move_away(roots, members, RUN, owned=owned)
             assert tree(path) == {}
             bring_all_back(roots)
         assert tree(path) == before
@@ -413,12 +465,12 @@ def test_link_goes_comes_back_and_ends_and_nothing_it_leads_to_is_touched(
     (path / "link").symlink_to(path / "s1")
     before = tree(path)
     link = member(path, "link")
-    move_to_trash(roots, (link,), RUN)
-    assert move_to_trash(roots, (link,), RUN) == link.fingerprint.size
+    move_away(roots, (link,), RUN)
+    assert move_away(roots, (link,), RUN) == link.fingerprint.size
     assert (trash(path) / "link").is_symlink()
     put_back(roots, RUN, "sessions", "link")
     assert tree(path) == before
-    move_to_trash(roots, (member(path, "link"),), RUN)
+    move_away(roots, (member(path, "link"),), RUN)
     (kept,) = list_trash(roots)
     assert (kept.kind, kept.path) == ("link", "link")
 
@@ -431,14 +483,14 @@ def test_empty_folder_goes_comes_back_and_ends(roots: RootFds, path: Path) -> No
     old_folder(path, "s2", 0o751)
     before = tree(path)
     planned = member(path, "s2")
-    move_to_trash(roots, (planned,), RUN)
-    move_to_trash(roots, (planned,), RUN)
+    move_away(roots, (planned,), RUN)
+    move_away(roots, (planned,), RUN)
     remove_empty_folders(roots, RUN)
     (kept,) = list_trash(roots)
     assert (kept.kind, kept.path, tree(path)) == ("folder", "s2", {})
     put_back(roots, RUN, "sessions", "s2")
     assert tree(path) == before
-    move_to_trash(roots, (member(path, "s2"),), RUN)
+    move_away(roots, (member(path, "s2"),), RUN)
     expire(roots, kept.kept, kept.fingerprint)
     expire(roots, kept.kept, kept.fingerprint)
     assert list((path / names.TRASH).iterdir()) == []
@@ -479,7 +531,7 @@ def test_link_that_is_not_the_planned_one_stays(
     change(path / "link")
     before = tree(path)
     with pytest.raises(Skip, match=reason):
-        move_to_trash(roots, (planned,), RUN)
+        move_away(roots, (planned,), RUN)
     assert tree(path) == before
 
 
@@ -490,7 +542,7 @@ def test_link_that_was_planned_as_it_is_but_is_not_fit_to_be_touched_stays(
     (path / "link").symlink_to("nowhere")
     change(path / "link")
     with pytest.raises(Skip, match="is a symbolic link"):
-        move_to_trash(roots, (member(path, "link"),), RUN)
+        move_away(roots, (member(path, "link"),), RUN)
     assert (path / "link").is_symlink()
 
 
@@ -517,7 +569,7 @@ def test_folder_that_is_not_as_planned_stays(
     change(path / "s2")
     before = tree(path)
     with pytest.raises(Skip, match="is a folder"):
-        move_to_trash(roots, (planned,), RUN)
+        move_away(roots, (planned,), RUN)
     assert tree(path) == before
 
 
@@ -525,13 +577,13 @@ def test_folder_that_holds_something_was_no_empty_one_when_it_was_planned(roots:
     old_folder(path, "s2")
     filled_unseen(path / "s2")
     with pytest.raises(Skip, match="is a folder that holds something"):
-        move_to_trash(roots, (member(path, "s2"),), RUN)
+        move_away(roots, (member(path, "s2"),), RUN)
 
 
 def test_folder_that_could_not_be_told_from_ours_in_the_trash_stays(roots: RootFds, path: Path) -> None:
     (path / "s2").mkdir()
     with pytest.raises(Skip, match="changed since this run began"):
-        move_to_trash(roots, (member(path, "s2"),), RUN)
+        move_away(roots, (member(path, "s2"),), RUN)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -555,7 +607,7 @@ def test_folder_that_is_filled_while_it_is_moved_comes_back(
 
     monkeypatch.setattr(syscalls, "rename_noreplace", racing)
     with pytest.raises(Skip, match="changed while it was removed"):
-        move_to_trash(roots, (planned,), RUN)
+        move_away(roots, (planned,), RUN)
     os.close(inside)
     assert set(tree(path)) == {"s2", "s2/x"}
 
@@ -566,7 +618,7 @@ def test_folder_that_somebody_put_something_into_in_the_trash_does_not_end(
 
     old_folder(path, "s2")
     planned = member(path, "s2")
-    move_to_trash(roots, (planned,), RUN)
+    move_away(roots, (planned,), RUN)
     filled_unseen(trash(path) / "s2")
     with pytest.raises(Skip, match="is a folder that something was put into"):
         expire(roots, names.trash_path(RUN, "sessions", "s2"), planned.fingerprint)
@@ -582,11 +634,11 @@ def test_file_link_and_folder_of_one_session_are_all_or_none(
     before = tree(path)
     filled_unseen(path / "s2")
     with pytest.raises(Skip):
-        move_to_trash(roots, every, RUN, owned=owned)
+        move_away(roots, every, RUN, owned=owned)
     (path / "s2/x").unlink()
     assert tree(path) == before
     os.utime(path / "s2", (OLD, OLD))
-    move_to_trash(roots, tuple(member(path, each.path) for each in every), RUN, owned=owned)
+    move_away(roots, tuple(member(path, each.path) for each in every), RUN, owned=owned)
     assert tree(path) == {}
     bring_all_back(roots)
     assert tree(path) == before
@@ -607,10 +659,10 @@ def test_no_descriptor_is_left(roots: RootFds, path: Path, members: tuple[Member
     old_folder(path, "s1/bare")
     every = (*members, member(path, "link"), member(path, "s2"))
     before = len(os.listdir("/proc/self/fd"))
-    move_to_trash(roots, every, RUN, owned=owned)
+    move_away(roots, every, RUN, owned=owned)
     bring_all_back(roots)
     (path / "s1/session.json").write_bytes(b"more")
     with pytest.raises(Skip):
-        move_to_trash(roots, every, RUN, owned=owned)
+        move_away(roots, every, RUN, owned=owned)
     roots.forget()
     assert len(os.listdir("/proc/self/fd")) == before

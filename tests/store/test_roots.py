@@ -305,7 +305,7 @@ def test_folder_goes_with_its_last_file_and_is_not_listed_each_time(
         for number in range(9):
             assert (path / "top/a/b").exists()
             (path / f"top/a/b/{number}").unlink()
-            roots.took_one("sessions", "top/a/b", "top")
+            roots.took_one("sessions", "top/a/b", "top", ended=True)
     assert (len(listed), list((path / "top").iterdir())) == (1, [])
 
 
@@ -315,7 +315,7 @@ def test_count_that_is_wrong_removes_no_folder_that_holds_something(path: Path, 
     (path / "top/a/2").touch()
     with RootFds({"sessions": str(path)}) as roots:
         for _ in range(5):
-            roots.took_one("sessions", "top/a", "top")
+            roots.took_one("sessions", "top/a", "top", ended=True)
     assert {entry.name for entry in (path / "top/a").iterdir()} == {"1", "2"}
 
 
@@ -326,10 +326,10 @@ def test_file_that_comes_in_meanwhile_is_counted(
     (path / "top/a/1").touch()
     removed: list[str] = []
     with RootFds({"sessions": str(path)}) as roots:
-        roots.took_one("sessions", "top/a", "top")
+        roots.took_one("sessions", "top/a", "top", ended=True)
         roots.put_one("sessions", "top/a")
         monkeypatch.setattr(os, "rmdir", lambda name, **_: removed.append(name))
-        roots.took_one("sessions", "top/a", "top")
+        roots.took_one("sessions", "top/a", "top", ended=True)
         assert removed == []
-        roots.took_one("sessions", "top/a", "top")
+        roots.took_one("sessions", "top/a", "top", ended=True)
     assert removed == ["a"]

@@ -13,7 +13,6 @@ Where it has not even that, half as many sessions are tried, and so on: the firs
 import errno
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from itertools import chain
 
 import msgspec
@@ -263,8 +262,10 @@ class _Archiver:
 
     def _mark(self, label: str, pack: str, told: list[Mark]) -> None:
         """Mark copies, if that can be done: one that is not marked is one too many, and no loss."""
-        with suppress(OSError):
+        try:
             marks.add(self._desk.roots[label], pack, told)
+        except OSError as error:
+            self._desk.unwritten(f"copies in {pack} that count no more are not marked: {describe(error)}")
 
     def _stop(self) -> bool:
         return self._may_stop and self._desk.stop()

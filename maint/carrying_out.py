@@ -122,6 +122,7 @@ def _journalled(
         indexed=book.indexed,
         read=Bytes(store.place.name, planned.planned_bytes, listener.read),
         problem=run.summary.problems.append,
+        unwritten=lambda why: run.unreachable.append(Unreachable(store.place, why)),
     )
     try:
         for outcomes in outcomes_of(desk, planned):

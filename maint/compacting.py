@@ -6,7 +6,6 @@ The new one says which it replaces, so that a killed run can be brought to its e
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 
 import msgspec
 
@@ -98,8 +97,11 @@ def _require_there(desk: Desk, action: Action) -> str:
 
 def _withdraw(desk: Desk, name: str) -> None:
     """Have nothing of a new pack count, as far as that can be written down: what counts twice is no loss."""
-    with suppress(OSError, Damaged):
+    try:
         set_marks(desk, name, [(name, Why.SUPERSEDED)])
+    except (OSError, Damaged) as error:
+        why = describe(error) if isinstance(error, OSError) else f"it is damaged: {error}"
+        desk.unwritten(f"what is in {name} too is not marked: {why}")
 
 
 def _all_dead(desk: Desk, label: str, name: str) -> bool:

@@ -15,7 +15,7 @@ class Desk:
     ``at`` and ``policy_sha256`` go into the packs; ``numbers`` are those of the packs of this run.
     ``sealed`` is told of each pack, and returns when that is durable; ``indexed`` of each file that lists sessions
     and was made true; ``read`` is told of bytes as they are done, and
-    ``problem`` of what needs a person.
+    ``problem`` of what needs a person, and ``unwritten`` of what could not be written down and harms no session.
     """
 
     place: Place
@@ -31,3 +31,4 @@ class Desk:
     indexed: Callable[[IndexedLine], None]
     read: Callable[[int], None]
     problem: Callable[[Problem], None]
+    unwritten: Callable[[str], None]

@@ -1,7 +1,6 @@
 """Marking sessions of packs: that they have expired, or that they count again."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 
 import msgspec
 
@@ -70,13 +69,15 @@ def set_marks(desk: Desk, pack: str, sessions: Sequence[tuple[str, Why]]) -> boo
 
 
 def mark_brought_back(roots: RootFds, action: Action, run: str) -> None:
-    """Have the copy of a session count no more that a run, which was killed, brought back for good."""
+    """Have the copy of a session count no more that a run, which was killed, brought back for good.
+
+    OSError if that cannot be written down.
+    """
     label = home_of(roots, action.pack or "") if names.parse_pack_name(action.pack or "") else None
     if label is None or action.mark is None:
         return
-    with suppress(OSError):
-        mark = Mark(session=action.session, why=Why(action.mark), run=run, at=names.run_time(run))
-        marks.add(roots[label], action.pack or "", [mark])
+    mark = Mark(session=action.session, why=Why(action.mark), run=run, at=names.run_time(run))
+    marks.add(roots[label], action.pack or "", [mark])
 
 
 def _all_in(folder: int, pack: str) -> list[str]:

@@ -14,6 +14,7 @@ import msgspec
 
 from maint.actions import Action, Outcome, Packing, Result, outcome_of
 from maint.marking import as_marked_now, home_of, mark_brought_back
+from maint.reaching import describe
 from store import archives, durable, ending, looking, marks, names, opening, packs, removing, unpacking
 from store.change import Skip, move_to_trash, put_back
 from store.emptied import Owned
@@ -139,36 +140,51 @@ def remove_unplaced(roots: RootFds, n: int, action: Action, run: str) -> None:
 
 
 def settle_packed(roots: RootFds, owned: Owned, n: int, action: Action, run: str) -> Outcome | None:
-    """What was to be marked in a pack, or to come back from one: of what came back in part the rest comes, too."""
-    done = outcome_of(n, action, Result.DONE, "found done after its run was killed")
+    """What was to be marked in a pack, or to come back from one."""
     if action.members:
-        missing: list[Member] = []
-        for member in action.members:
-            found = looking.stat_below(roots[member.root], member.path)
-            if found is None:
-                missing.append(member)
-                continue
-            if found.st_mtime_ns != member.fingerprint.mtime_ns:
-                return None
-            if found.st_size != member.fingerprint.size:
-                return _set_torn_aside(roots, n, action, member, found, run)
-        if len(missing) == len(action.members):
-            removing.remove_folders(roots, action.members, run, owned, keep=True)  # which were made for it
-            return None
-        if missing:
-            try:
-                _bring_rest(roots, n, action, missing, run)
-            except (Skip, Damaged, OSError) as error:
-                return outcome_of(
-                    n, action, Result.FAILED, f"it came back in part, and the rest cannot: {error}"
-                )
-        mark_brought_back(roots, action, run)
-        return done
+        return _settle_brought_back(roots, owned, n, action, run)
     for label in archives.labels(roots):
         mark = marks.read(roots[label], action.pack or "").get(action.session)
         if mark is not None and mark.why == action.mark:
-            return done
+            return outcome_of(n, action, Result.DONE, "found done after its run was killed")
     return None
+
+
+def _settle_brought_back(roots: RootFds, owned: Owned, n: int, action: Action, run: str) -> Outcome | None:
+    """What was to come back from a pack: of what came back in part the rest comes, too.
+
+    Where one of its files is not whole, as a power cut leaves it, all are set aside and come once more.
+    """
+    missing: list[Member] = []
+    there: list[Member] = []
+    torn = False
+    for member in action.members:
+        found = looking.stat_below(roots[member.root], member.path)
+        if found is None:
+            missing.append(member)
+            continue
+        if found.st_mtime_ns != member.fingerprint.mtime_ns:
+            return None
+        there.append(msgspec.structs.replace(member, fingerprint=opening.fingerprint(found)))
+        torn = torn or found.st_size != member.fingerprint.size
+    if not there:
+        removing.remove_folders(roots, action.members, run, owned, keep=True)  # which were made for it
+        return None
+    try:
+        if torn:
+            move_to_trash(roots, tuple(there), run)
+            missing = list(action.members)
+        if missing:
+            _bring_rest(roots, n, action, missing, run)
+    except (Skip, Damaged, OSError) as error:
+        why = f"it came back in part, and the rest cannot: {error}"
+        return outcome_of(n, action, Result.FAILED, why)
+    try:
+        mark_brought_back(roots, action, run)
+    except OSError as error:
+        why = f"it came back, but that cannot be written down beside its pack: {describe(error)}"
+        return outcome_of(n, action, Result.FAILED, why)
+    return outcome_of(n, action, Result.DONE, "found done after its run was killed")
 
 
 def _bring_rest(roots: RootFds, n: int, action: Action, missing: list[Member], run: str) -> None:
@@ -188,20 +204,6 @@ def _bring_rest(roots: RootFds, n: int, action: Action, missing: list[Member], r
     for each in rest:
         with opening.parent_of(roots[each.root], each.path) as (folder, _):
             durable.sync_folder(folder, each.path)
-
-
-def _set_torn_aside(
-    roots: RootFds, n: int, action: Action, member: Member, found: os.stat_result, run: str
-) -> Outcome:
-    """A file that came back and is not whole, as a power cut leaves it: its pack still has all of it."""
-    torn = msgspec.structs.replace(member, fingerprint=opening.fingerprint(found))
-    try:
-        move_to_trash(roots, (torn,), run)
-    except (Skip, OSError) as error:
-        return outcome_of(n, action, Result.FAILED, f"it came back in part, and cannot be set aside: {error}")
-    return outcome_of(
-        n, action, Result.SKIPPED, "it came back in part and was set aside; restore it once more"
-    )
 
 
 def in_trash(roots: RootFds, run: str, member: Member) -> bool:

@@ -4,8 +4,8 @@ import os
 from contextlib import suppress
 
 from maint.owner import as_owner
-from maint.reaching import open_roots
-from maint.run import Run
+from maint.reaching import describe, open_roots
+from maint.run import Run, Unreachable
 from store import durable, names, opening
 from store.facts import Place, Problem
 
@@ -39,6 +39,9 @@ def news(problems: list[Problem], run: Run, stores: list[Place]) -> list[Problem
                     durable.replace_file(
                         roots[roots.first], names.REPORTED, mine.encode(), names.REPORTED_NEW
                     )
+        except durable.Poisoned as error:
+            why = f"what was told of it could not be kept, and may be told again: {describe(error)}"
+            run.unreachable.append(Unreachable(place, why))
         except OSError:
             continue
     return [each for each in problems if f"{each.store}: {_line(each)}" not in told]

@@ -23,7 +23,7 @@ CHANGING = (
 )  # fmt: skip
 SYNCS = frozenset({"fsync", "syncfs"})
 """Waits of the program itself; ``fdatasync`` is how SQLite waits for the catalogue, which is a cache."""
-_ASIDE = re.compile(r"\.marks>|/reported\.new>|/README\.txt>|/\.cache/")
+_ASIDE = re.compile(r"/README\.txt>|/\.cache/")
 """Files whose loss costs nobody anything: a mark that is lost lets a session count twice, and so on."""
 _ERRORS = {
     "write": ("ENOSPC", "EIO"),

@@ -349,3 +349,34 @@ def is_told(what: str, story: str, call: str, folder: Path) -> bool:
             return True
         shutil.rmtree(world.folder)
     return False
+
+
+@pytest.mark.parametrize("kind", ["opendev", "outrig"])
+def test_session_that_came_back_torn_is_set_aside_and_comes_back_from_its_pack_once_more(
+    kind: str, tmp_path: Path
+) -> None:
+    world = STORIES[f"{kind}: restore one"].build(tmp_path)
+    treasure, there = world.everything(), files_of(world)
+    assert world.maint(*STORIES[f"{kind}: restore one"].arguments(world)).code == 0
+    came = sorted(files_of(world) - there)
+    journal = world.ours / "journal" / f"{world.journals()[-1]}.ndjson"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    killed_before = next(at for at, line in enumerate(lines) if b'"type":"outcome"' in line)
+    journal.write_bytes(b"".join(lines[:killed_before]))
+    content = {path: path.read_bytes() for path in came}
+    torn = max(came, key=lambda path: path.stat().st_size)
+    found = torn.stat()
+    os.truncate(torn, found.st_size // 2)
+    os.utime(torn, ns=(found.st_atime_ns, found.st_mtime_ns))
+    answer = world.maint("sweep", "--json")
+    assert answer.code == 0, answer
+    assert {path: path.read_bytes() for path in came} == content
+    assert world.missing(treasure) == []
+    assert world.wrong() is None
+
+
+def files_of(world: ManyFiles) -> set[Path]:
+    """The files of the store's own folders but the lists."""
+    roots = [Path(path) for label, path in world.place.roots.items() if not label.startswith("archive")]
+    every = {path for top in roots for path in top.rglob("*") if path.is_file() and not path.is_symlink()}
+    return {path for path in every if ".maint" not in path.parts and "index" not in path.name}

@@ -20,6 +20,7 @@ from maint.version import VERSION
 from policies import Policy
 from store import names, trash
 from store.facts import Place
+from store.file_systems import unknown
 from store.memory import Learned, about, recall
 from store.roots import RootFds
 
@@ -109,6 +110,10 @@ def ground_of(place: Place, roots: RootFds, policy: Policy, now: float) -> Groun
         shelf_of(place, roots),
         journal.last_run_time(roots),
         recall(roots[roots.first], about(place, VERSION)),
+        # Packs may lie anywhere: nobody writes to them but us, and they are read back before anything goes.
+        file_systems=unknown(
+            place.roots[label] for label in roots.labels if not names.is_archive_root(label)
+        ),
     )
 
 

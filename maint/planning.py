@@ -1,7 +1,7 @@
 """Making a plan of whole stores: list, survey, compare, name, and check the limits."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO
 
 import msgspec
@@ -53,6 +53,7 @@ class Ground:
     ``shelf`` are its packs, ``ripe`` gives what waits in its trash since before the grace period, ``spared`` are sessions that are left
     alone because of what was done to them lately, ``last_run`` is when the last run on record began.
     ``memory`` is what an earlier survey remembers, and ``learns`` takes what this one does.
+    ``file_systems`` are those of its folders that other machines may write to, each with such a folder.
     """
 
     place: Place
@@ -62,6 +63,7 @@ class Ground:
     last_run: float | None
     memory: Memory
     learns: Callable[[Learned], None] | None = None
+    file_systems: Mapping[str, str] = field(default_factory=dict)
 
 
 def make_plan(
@@ -186,6 +188,7 @@ def make_plan(
             store.planned,
             archived=store.archived,
             expiring=store.expiring,
+            file_systems=ground.file_systems,
         )
         behind = clock_refusal(store.place.name, now, ground.last_run, store.planned)
         if behind is not None:

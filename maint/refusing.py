@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from maint.actions import REMOVES_SESSIONS, Verb
 from policies import Cap, Limits
+from store.names import printable
 
 FUTURE_SHARE = 0.1
 """More sessions from the future than this share, and more than `FUTURE_AT_LEAST`: the clock is wrong, not they."""
@@ -23,12 +24,14 @@ def refusals(
     *,
     archived: int = 0,
     expiring: int = 0,
+    file_systems: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Why the plan for one store must not be carried out; empty if it may be.
 
     ``sessions`` are those that the survey found, ``archived`` those in packs.
     ``expiring`` is how many of the planned `Verb.PRUNE` are of archived sessions: these end for good, and nothing
     of them goes to the trash.
+    ``file_systems`` are those of the store's folders that other machines may write to, each with such a folder.
     """
     said: list[str] = []
 
@@ -49,6 +52,12 @@ def refusals(
         said.append(
             f"store {store!r}: {future} of {sessions} sessions carry a time in the future: is the clock right?"
         )
+    for name, folder in (file_systems or {}).items() if any(planned.values()) else ():
+        if name not in limits.file_systems:
+            said.append(
+                f"store {store!r}: {printable(folder)} is on {name}, where other machines may write and nobody here "
+                f"is told; to have it changed even so, write `limits: {{file_systems: [{name}]}}`"
+            )
     return said
 
 

@@ -14,12 +14,13 @@ from policies.mistakes import Misread, shown
 from policies.names import NameTemplate
 from policies.scope import Scope
 from policies.sizes import Size
-from policies.words import Folder, FolderOrDefault, Glob, Kind, Level, PackSize, Place
+from policies.words import FileSystem, Folder, FolderOrDefault, Glob, Kind, Level, PackSize, Place
 
 _MOST: Final = 10**12
 _HIGHEST_LEVEL: Final = 19
 _SMALLEST_PACK: Final = Size.parse("1MiB")
 _LARGEST_PACK: Final = Size.parse("4GiB")
+_FILE_SYSTEM: Final = r"[a-z0-9][a-z0-9._-]{0,63}"
 _ENDLESS: Final = frozenset({"unlimited", "all", "none", "infinite", "inf"})
 
 
@@ -71,6 +72,12 @@ def _level(text: str) -> int:
         f"{shown(text)} is no level of compression",
         f"write a number from 1, which is fast, to {_HIGHEST_LEVEL}, which is small",
     )
+
+
+def _file_system(text: str) -> str:
+    if re.fullmatch(_FILE_SYSTEM, text):
+        return text
+    raise Misread(f"{shown(text)} is no file system", "write what `findmnt` calls it, such as `nfs4`")
 
 
 def _pack_size(text: str) -> Size:
@@ -166,6 +173,11 @@ FORMS: Final[dict[Any, Form]] = {
         "a folder such as `/srv/archive`, or `default`",
         _parsed(paths.folder_or_default),
         {"type": "string", "pattern": paths.PATTERN_OR_DEFAULT},
+    ),
+    FileSystem: Form(
+        "a file system such as `nfs4`",
+        _parsed(_file_system),
+        {"type": "string", "pattern": f"^{_FILE_SYSTEM}$", "examples": ["nfs4", "cifs", "fuse.sshfs"]},
     ),
     Level: Form(
         "a level such as `3`",

@@ -12,7 +12,7 @@ from policies.durations import Duration
 from policies.options import PassOptions, option
 from policies.selectors import Selector
 from policies.sizes import Size
-from policies.words import FolderOrDefault, PackSize
+from policies.words import FileSystem, FolderOrDefault, PackSize
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,10 @@ class Limits:
     max_expired: Cap | None = option(
         "How many trashed or archived sessions may end for good in one run, a store each, or `unlimited`.",
         default=Cap(0.5, 1000),
+    )
+    file_systems: tuple[FileSystem, ...] = option(
+        "File systems of other machines, or that are unknown here, on which sessions may be changed even so.",
+        default=(),
     )
 
 

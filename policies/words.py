@@ -19,6 +19,9 @@ Folder: TypeAlias = Annotated[str, "folder"]
 # The same, or the word `default`, which is read as None.
 FolderOrDefault: TypeAlias = Annotated[str | None, "folder or default"]
 
+# A kind of file system, as the system calls it: `nfs4`, `fuse.sshfs`.
+FileSystem: TypeAlias = Annotated[str, "file system"]
+
 # How hard zstd tries.
 Level: TypeAlias = Annotated[int, "level"]
 

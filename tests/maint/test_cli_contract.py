@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from maint_world import DAY, World, ids
 
+from store import file_systems
 from store.layouts.rec.specimens import command, session_id
 from store.locks import StoreLock
 from store.roots import RootFds
@@ -443,3 +444,32 @@ def test_full_disk_under_stdout_is_told(world: World) -> None:
     world.add_many("empty", range(1, 4))
     answer = world.shell("maint list > /dev/full")
     assert (answer.code, "no space left" in answer.err, "Traceback" in answer.err) == (74, True, False)
+
+
+def test_on_a_file_system_of_other_machines_nothing_is_changed_until_it_is_named(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = os.stat(world.sessions).st_dev
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"1 0 {os.major(device)}:{os.minor(device)} / / rw - nfs4 server:/ rw\n")
+    monkeypatch.setattr(file_systems, "_MOUNTS", str(mounts))
+    world.add("empty", 3)
+    refused = world.maint("sweep")
+    assert (refused.code, world.waiting()) == (3, [])
+    assert "is on nfs4, where other machines may write" in refused.err
+    assert "limits: {file_systems: [nfs4]}" in refused.err
+    world.rules(rest="limits: {file_systems: [cifs, nfs4]}\n")
+    assert world.maint("sweep").code == 0
+    assert len(world.waiting()) == 1
+
+
+def test_what_is_on_a_file_system_of_other_machines_can_be_brought_back(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.add("empty", 3)
+    assert world.maint("sweep").code == 0
+    device = os.stat(world.sessions).st_dev
+    (tmp_path / "mountinfo").write_text(f"1 0 {os.major(device)}:{os.minor(device)} / / rw - cifs x rw\n")
+    monkeypatch.setattr(file_systems, "_MOUNTS", str(tmp_path / "mountinfo"))
+    assert world.maint("restore", session_id(3)).code == 0
+    assert world.maint("sweep").code == 0  # there is nothing to do, and so nothing to refuse

@@ -1,0 +1,79 @@
+"""Which kind of file system a folder lies on, and whether it is one that keeps what is relied on here.
+
+What is relied on: that a lease tells of every writer, that nothing is renamed over another file unseen, and that
+what was synced is still there after a power cut. Where another machine writes to the same files, none of that holds:
+its writers are told of by no lease, and its process ids are those of strangers.
+
+Linux tells (`proc_pid_mountinfo(5)`); of other systems nothing is known, and nothing is said.
+"""
+
+import os
+import re
+from collections.abc import Iterable
+
+KNOWN = frozenset(
+    {
+        "bcachefs", "btrfs", "ecryptfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "nilfs2", "overlay", "ramfs",
+        "reiserfs", "rootfs", "tmpfs", "xfs", "zfs",
+    }
+)  # fmt: skip
+"""File systems of this machine alone. All others are somebody else's to write to, or nobody has looked at them."""
+
+_MOUNTS = "/proc/self/mountinfo"
+
+
+def unknown(folders: Iterable[str]) -> dict[str, str]:
+    """File systems which are none of `KNOWN`, by what they are called, such as ``nfs4``, each with a folder on it.
+
+    A folder that cannot be looked at, or of which nobody can tell, is none of them.
+    """
+    try:
+        with open(_MOUNTS, "rb") as file:
+            mounts = _parse(file.read())
+    except OSError:
+        return {}
+    found: dict[str, str] = {}
+    for folder in folders:
+        name = _name_of(mounts, folder)
+        if name is not None and name not in KNOWN:
+            found.setdefault(name, folder)
+    return found
+
+
+class _Mounts:
+    """What is mounted: names by device, and by where, in the order in which one hides the other."""
+
+    def __init__(self) -> None:
+        self.by_device: dict[int, str] = {}
+        self.by_path: dict[str, str] = {}
+
+
+def _parse(told: bytes) -> _Mounts:
+    mounts = _Mounts()
+    for line in told.split(b"\n"):
+        about, separator, rest = line.partition(b" - ")
+        fields = about.split(b" ")
+        if not separator or len(fields) < 5:
+            continue
+        name = os.fsdecode(rest.split(b" ")[0])
+        major, _, minor = fields[2].partition(b":")
+        mounts.by_device[os.makedev(int(major), int(minor))] = name
+        path = re.sub(rb"\\([0-7]{3})", lambda octal: bytes([int(octal[1], 8)]), fields[4])
+        mounts.by_path[os.fsdecode(path)] = name
+    return mounts
+
+
+def _name_of(mounts: _Mounts, folder: str) -> str | None:
+    """By its device; by its place where that is not the device of a mount, as on btrfs."""
+    try:
+        device = os.stat(folder).st_dev
+        path = os.path.realpath(folder)
+    except OSError:
+        return None
+    name = mounts.by_device.get(device)
+    while name is None:
+        name = mounts.by_path.get(path)
+        if path == "/":
+            break
+        path = os.path.dirname(path)
+    return name

@@ -112,7 +112,9 @@ def ground_of(place: Place, roots: RootFds, policy: Policy, now: float) -> Groun
         recall(roots[roots.first], about(place, VERSION)),
         # Packs may lie anywhere: nobody writes to them but us, and they are read back before anything goes.
         file_systems=unknown(
-            place.roots[label] for label in roots.labels if not names.is_archive_root(label)
+            (place.roots[label], roots.stat(label).st_dev)
+            for label in roots.labels
+            if not names.is_archive_root(label)
         ),
     )
 

@@ -22,10 +22,10 @@ KNOWN = frozenset(
 _MOUNTS = "/proc/self/mountinfo"
 
 
-def unknown(folders: Iterable[str]) -> dict[str, str]:
+def unknown(folders: Iterable[tuple[str, int]]) -> dict[str, str]:
     """File systems which are none of `KNOWN`, by what they are called, such as ``nfs4``, each with a folder on it.
 
-    A folder that cannot be looked at, or of which nobody can tell, is none of them.
+    Folders are given with their devices, of each of which one is looked at; what nobody can tell is none of them.
     """
     try:
         with open(_MOUNTS, "rb") as file:
@@ -33,8 +33,11 @@ def unknown(folders: Iterable[str]) -> dict[str, str]:
     except OSError:
         return {}
     found: dict[str, str] = {}
-    for folder in folders:
-        name = _name_of(mounts, folder)
+    first: dict[int, str] = {}
+    for folder, device in folders:
+        first.setdefault(device, folder)
+    for device, folder in first.items():
+        name = mounts.by_device.get(device) or _by_place(mounts, folder)
         if name is not None and name not in KNOWN:
             found.setdefault(name, folder)
     return found
@@ -63,17 +66,9 @@ def _parse(told: bytes) -> _Mounts:
     return mounts
 
 
-def _name_of(mounts: _Mounts, folder: str) -> str | None:
-    """By its device; by its place where that is not the device of a mount, as on btrfs."""
-    try:
-        device = os.stat(folder).st_dev
-        path = os.path.realpath(folder)
-    except OSError:
-        return None
-    name = mounts.by_device.get(device)
-    while name is None:
-        name = mounts.by_path.get(path)
-        if path == "/":
-            break
+def _by_place(mounts: _Mounts, folder: str) -> str | None:
+    """The name by the mount that a folder lies in, for file systems whose devices are no mounts', such as btrfs."""
+    path = os.path.realpath(folder)
+    while path not in mounts.by_path and path != "/":
         path = os.path.dirname(path)
-    return name
+    return mounts.by_path.get(path)

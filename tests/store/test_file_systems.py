@@ -24,19 +24,23 @@ def device_of(path: Path) -> str:
     return f"{os.major(found)}:{os.minor(found)}"
 
 
+def unknown(*folders: Path) -> dict[str, str]:
+    return file_systems.unknown((str(each), os.stat(each).st_dev) for each in folders)
+
+
 def test_this_machine_s_own_are_known(tmp_path: Path) -> None:
-    assert file_systems.unknown([str(tmp_path)]) == {}
+    assert unknown(tmp_path) == {}
 
 
 @pytest.mark.parametrize("name", ["nfs4", "cifs", "fuse.sshfs", "9p", "vfat", "madeup"])
 def test_others_are_told_by_their_names(mounts: Path, tmp_path: Path, name: str) -> None:
     mounts.write_text(line("/", "ext4") + line("/elsewhere", name, device_of(tmp_path)))
-    assert file_systems.unknown([str(tmp_path)]) == {name: str(tmp_path)}
+    assert unknown(tmp_path) == {name: str(tmp_path)}
 
 
 def test_what_was_mounted_last_hides_what_was_there(mounts: Path, tmp_path: Path) -> None:
     mounts.write_text(line("/", "nfs4", device_of(tmp_path)) + line("/", "ext4", device_of(tmp_path)))
-    assert file_systems.unknown([str(tmp_path)]) == {}
+    assert unknown(tmp_path) == {}
 
 
 def test_folder_whose_device_is_no_mounts_is_told_by_its_place(mounts: Path, tmp_path: Path) -> None:
@@ -46,19 +50,14 @@ def test_folder_whose_device_is_no_mounts_is_told_by_its_place(mounts: Path, tmp
     link.symlink_to(store)
     mounts.write_text(line("/", "btrfs") + line(str(store.parent), "fuse.mergerfs"))
     for each in (store, link):
-        assert file_systems.unknown([str(each), str(tmp_path)]) == {"fuse.mergerfs": str(each)}
-
-
-def test_folder_that_is_not_there_is_none(mounts: Path, tmp_path: Path) -> None:
-    mounts.write_text(line("/", "nfs4"))
-    assert file_systems.unknown([str(tmp_path / "gone")]) == {}
+        assert unknown(each, tmp_path) == {"fuse.mergerfs": str(each)}
 
 
 @pytest.mark.parametrize("told", ["", "\n\n", "36 35\n", "no dash at all here to be seen\n"])
 def test_list_of_mounts_that_tells_nothing_tells_nothing(mounts: Path, tmp_path: Path, told: str) -> None:
     mounts.write_text(told)
-    assert file_systems.unknown([str(tmp_path)]) == {}
+    assert unknown(tmp_path) == {}
 
 
 def test_where_there_is_no_list_nothing_is_known(mounts: Path, tmp_path: Path) -> None:
-    assert file_systems.unknown([str(tmp_path)]) == {}
+    assert unknown(tmp_path) == {}

@@ -31,13 +31,13 @@ from maint.settling_packs import (
 )
 from store import durable, looking, names, removing, trash
 from store.change import Skip, carry_over, put_back
-from store.facts import Fingerprint, Place, Problem
+from store.facts import Fingerprint, Member, Place, Problem
 from store.layout import Unmendable, layout_of
 from store.roots import RootFds
 from store.trash import Trashed
 
 MARGIN = 1.0
-"""Seconds by which a file in the trash must be newer than its run to count as written to since."""
+"""Seconds by which a file that was written to since its run began may seem older: disks have clocks of their own."""
 
 
 def settle(roots: RootFds, place: Place, run: str) -> tuple[list[Outcome], list[Problem]]:
@@ -89,7 +89,7 @@ def _finish(roots: RootFds, place: Place, earlier: str, run: str, problems: list
                 begun = True
             case _:
                 pass
-    hands = Hands(place, earlier)
+    hands = Hands(place, earlier, roots.stats)
     sealed = Sealed(roots, earlier)
     outcomes: list[Outcome] = []
     if begun and pending:
@@ -196,7 +196,7 @@ def _see_to_late_writers(roots: RootFds, place: Place) -> tuple[list[Outcome], l
     late = [
         kept
         for kept in trash.list_trash(roots)
-        if _written_late(kept) and not names.is_archive_root(kept.root)  # to packs nobody writes but us
+        if _may_be_late(kept) and not names.is_archive_root(kept.root)  # to packs nobody writes but us
     ]
     for kept in late:
         if kept.run not in planned:
@@ -204,6 +204,8 @@ def _see_to_late_writers(roots: RootFds, place: Place) -> tuple[list[Outcome], l
         if (kept.root, kept.path) not in planned[kept.run]:
             continue
         n, action = planned[kept.run][kept.root, kept.path]
+        if kept.fingerprint.same_content(_member(action, kept).fingerprint):
+            continue
         try:
             outcome = _bring_home(roots, kept, n, action)
         except (Skip, OSError) as error:
@@ -217,8 +219,14 @@ def _see_to_late_writers(roots: RootFds, place: Place) -> tuple[list[Outcome], l
     return outcomes, problems
 
 
-def _written_late(kept: Trashed) -> bool:
-    return kept.fingerprint.mtime_ns / 1e9 > names.run_time(kept.run) + MARGIN
+def _may_be_late(kept: Trashed) -> bool:
+    """Whether a file may have been written to since its run began: what the plan says of it is only asked then."""
+    return kept.fingerprint.mtime_ns / 1e9 >= names.run_time(kept.run) - MARGIN
+
+
+def _member(action: Action, kept: Trashed) -> Member:
+    """What was planned of a file that waits in the trash or among the backups."""
+    return next(each for each in action.members if (each.root, each.path) == (kept.root, kept.path))
 
 
 def _bring_home(roots: RootFds, kept: Trashed, n: int, action: Action) -> Outcome | None:
@@ -236,8 +244,7 @@ def _bring_home(roots: RootFds, kept: Trashed, n: int, action: Action) -> Outcom
         put_back(roots, kept.run, kept.root, kept.path)
         restored = msgspec.structs.replace(action, verb=Verb.RESTORE)
         return outcome_of(n, restored, Result.DONE, "put back: it was written to in the trash")
-    member = next(each for each in action.members if (each.root, each.path) == (kept.root, kept.path))
-    carried = carry_over(roots, member, kept.run)
+    carried = carry_over(roots, _member(action, kept), kept.run)
     if not carried:
         return None
     return outcome_of(n, action, Result.DONE, f"carried over {carried} bytes that were appended late")

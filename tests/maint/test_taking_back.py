@@ -341,20 +341,26 @@ def appended(path: Path, data: bytes, when: float) -> None:
     os.utime(path, (when, when))
 
 
-def test_late_append_to_a_trashed_session_brings_it_back(ill: World) -> None:
+SOON = pytest.mark.parametrize("after", [0.0, 60.0], ids=["in the second of the run", "a minute later"])
+
+
+@SOON
+def test_late_append_to_a_trashed_session_brings_it_back(ill: World, after: float) -> None:
     run = ill.sweep().id
     trashed = ill.ours / f"trash/{run}/sessions/{session_id(4)}.ndjson"
     late = b'{"type":"command","index":0,"command":"late","cwd":"/","started_at":1}\n'
-    appended(trashed, late, ill.now + 60)
+    appended(trashed, late, names.run_time(run) + after)
     ill.sweep()
     path = ill.sessions / f"{session_id(4)}.ndjson"
     assert (trashed.exists(), path.read_bytes().endswith(late)) == (False, True)
 
 
-def test_late_append_to_a_backup_is_carried_over_once(ill: World) -> None:
+@SOON
+def test_late_append_to_a_backup_is_carried_over_once(ill: World, after: float) -> None:
     run = ill.sweep().id
     late = b'{"type":"command","index":9,"command":"late","cwd":"/","started_at":1}\n'
-    appended(ill.ours / f"backup/{run}/sessions/{session_id(2)}.ndjson", late, ill.now + 60)
+    backup = ill.ours / f"backup/{run}/sessions/{session_id(2)}.ndjson"
+    appended(backup, late, names.run_time(run) + after)
     ill.sweep()
     ill.sweep()
     assert (ill.sessions / f"{session_id(2)}.ndjson").read_bytes().count(late) == 1

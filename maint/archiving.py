@@ -102,7 +102,7 @@ class _Archiver:
         self._how = how
         self._planned = planned
         self._may_stop = True
-        self._loader = Loader(place, desk.run)
+        self._loader = Loader(place, desk.run, desk.roots.stats)
         self._crew: Crew[Job, Done] = Crew(desk.jobs, self._loader, self._stop)
         self._crew.__enter__()
         self._filler = Filler(

@@ -33,7 +33,7 @@ def compacted(
     desk: Desk, planned: PlannedStore, wanted: Sequence[tuple[int, int]]
 ) -> Iterator[list[Outcome]]:
     """Rewrite the packs of some actions, by their places in the plan and where their lines begin there."""
-    loader = Loader(desk.place, desk.run)
+    loader = Loader(desk.place, desk.run, desk.roots.stats)
     crew: Crew[Job, Done] = Crew(desk.jobs, loader, desk.stop)
     try:
         with crew:

@@ -73,7 +73,7 @@ def outcomes_of(desk: Desk, planned: PlannedStore) -> Iterator[list[Outcome]]:
     undone: set[str] = set()
     touched = Touched(desk.place)
     waiting: _Waiting = {phase: [] for phase in Phase}
-    hands = Hands(desk.place, desk.run)
+    hands = Hands(desk.place, desk.run, desk.roots.stats)
     crew: Crew[_Numbered, list[Outcome]] = Crew(_jobs(desk, planned), hands, desk.stop)
     try:
         laps.enter("change sessions")

@@ -16,7 +16,7 @@ import msgspec
 from maint import laps
 from maint.actions import Action, Outcome, Result, Verb, outcome_of
 from maint.indexing import reindex
-from maint.reaching import describe, open_roots
+from maint.reaching import Held, describe, open_roots
 from store import change, durable, locks, looking, names, opening
 from store.barriers import Steps, alone, side_by_side, together
 from store.change import Skip, Stranded
@@ -40,8 +40,9 @@ _decode = msgspec.json.Decoder(Action).decode
 class Hands:
     """What carries out the actions of one run on one store; a worker opens the roots when it first needs them."""
 
-    def __init__(self, place: Place, run: str) -> None:
+    def __init__(self, place: Place, run: str, held: Held | None = None) -> None:
         self._place = place
+        self._held = held
         self._layout = layout_of(place.kind)
         self._run = run
         self._roots: RootFds | None = None
@@ -75,7 +76,7 @@ class Hands:
     @property
     def roots(self) -> RootFds:
         if self._roots is None:
-            self._roots = open_roots(self._place)
+            self._roots = open_roots(self._place, self._held)
         return self._roots
 
     def close(self) -> None:

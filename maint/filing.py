@@ -17,7 +17,7 @@ from maint.desk import Desk
 from maint.filling import Chosen
 from maint.journal import SealedLine
 from maint.planned import PlannedStore
-from maint.reaching import describe, open_roots
+from maint.reaching import Held, describe, open_roots
 from maint.version import VERSION
 from maint.workers import Crew, Died
 from store import change, durable, filing, looking, names, opening
@@ -50,8 +50,9 @@ class Made(NamedTuple):
 class Filer:
     """What makes sessions of one run files by themselves; a worker opens the roots when it first needs them."""
 
-    def __init__(self, place: Place, making: Making, originals: _Originals) -> None:
+    def __init__(self, place: Place, held: Held, making: Making, originals: _Originals) -> None:
         self._place = place
+        self._held = held
         self._making = making
         self._originals = originals
         self._work: _Filing | None = None
@@ -64,7 +65,7 @@ class Filer:
     def __call__(self, work: list[_Numbered]) -> Made:
         """Archive sessions, given by their places in the plan and their actions as JSON."""
         if self._work is None:
-            self._work = _Filing(open_roots(self._place), self._making, self._originals)
+            self._work = _Filing(open_roots(self._place, self._held), self._making, self._originals)
         return self._work.do(work)
 
 
@@ -187,7 +188,7 @@ def filed(
         level=how.level,
         maint=VERSION,
     )
-    filer = Filer(desk.place, making, how.originals)
+    filer = Filer(desk.place, desk.roots.stats, making, how.originals)
     crew: Crew[_Numbered, Made] = Crew(desk.jobs if len(sessions) > 1 else 1, filer, desk.stop)
     try:
         for task, answer in crew.run(_tasks(planned, sessions)):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from maint.actions import PAYLOAD, Action, Outcome, Result, outcome_of
-from maint.reaching import describe, open_roots
+from maint.reaching import Held, describe, open_roots
 from store import change, frames, manifest, packing, packs, single, tarring
 from store.archived import Archived
 from store.catalogue import Catalogue
@@ -122,8 +122,9 @@ _decode = msgspec.json.Decoder(Action).decode
 class Loader:
     """What does the jobs of one run on one store; a worker opens the roots when it first needs them."""
 
-    def __init__(self, place: Place, run: str) -> None:
+    def __init__(self, place: Place, run: str, held: Held | None = None) -> None:
         self._place = place
+        self._held = held
         self._run = run
         self._roots: RootFds | None = None
         self._closers: ThreadPoolExecutor | None = None
@@ -137,7 +138,7 @@ class Loader:
     @property
     def roots(self) -> RootFds:
         if self._roots is None:
-            self._roots = open_roots(self._place)
+            self._roots = open_roots(self._place, self._held)
         return self._roots
 
     def close(self) -> None:

@@ -2,14 +2,22 @@
 
 import errno
 import os
+from collections.abc import Mapping
 
 from store import names, opening
 from store.facts import Place
-from store.roots import RootFds
+from store.roots import RootFds, require_same
+
+Held = Mapping[str, os.stat_result]
+"""What the roots of a store are for the one who holds its lock, as `RootFds.stats` has them."""
 
 
-def open_roots(place: Place) -> RootFds:
-    """Descriptors of those roots of a store that can be opened; the first one must."""
+def open_roots(place: Place, held: Held | None = None) -> RootFds:
+    """Descriptors of those roots of a store that can be opened; the first one must.
+
+    ``held`` is for whoever works for another: the lock is that of the folders that he has opened, and whatever their
+    paths lead to by now is another store, to which nothing is done.
+    """
     for path in place.roots.values():
         try:
             path.encode()
@@ -17,14 +25,25 @@ def open_roots(place: Place) -> RootFds:
             text = "plans and journals cannot name a folder whose name is no UTF-8"
             raise OSError(errno.EILSEQ, text, path) from None
     first = next(iter(place.roots))
+    known = held or {}
     return RootFds(
-        {label: path for label, path in place.roots.items() if label == first or _can_be_opened(path)}
+        {
+            label: path
+            for label, path in place.roots.items()
+            if label == first or _can_be_opened(path, known.get(label))
+        },
+        known,
     )
 
 
-def _can_be_opened(path: str) -> bool:
+def _can_be_opened(path: str, held: os.stat_result | None) -> bool:
     try:
-        os.close(opening.open_folder(path))
+        fd = opening.open_folder(path)
+        try:
+            if held is not None:
+                require_same(os.fstat(fd), held, path)
+        finally:
+            os.close(fd)
     except OSError:
         return False
     return True

@@ -15,7 +15,7 @@ import msgspec
 from maint.actions import Action, Outcome, Result, outcome_of
 from maint.desk import Desk
 from maint.planned import PlannedStore
-from maint.reaching import describe, open_roots
+from maint.reaching import Held, describe, open_roots
 from maint.workers import Crew, Died
 from store import change, durable, looking, names, opening, packing, single, unpacking
 from store.change import Skip
@@ -47,15 +47,16 @@ class _Ready(NamedTuple):
 class Unfiler:
     """What brings such sessions of one run back; a worker opens the roots when it first needs them."""
 
-    def __init__(self, place: Place, run: str) -> None:
+    def __init__(self, place: Place, run: str, held: Held | None = None) -> None:
         self._place = place
+        self._held = held
         self._run = run
         self._roots: RootFds | None = None
 
     @property
     def roots(self) -> RootFds:
         if self._roots is None:
-            self._roots = open_roots(self._place)
+            self._roots = open_roots(self._place, self._held)
         return self._roots
 
     def close(self) -> None:
@@ -154,7 +155,7 @@ class Unfiler:
 
 def unfiled(desk: Desk, planned: PlannedStore, wanted: Sequence[tuple[int, int]]) -> Iterator[list[Outcome]]:
     """Bring back the sessions of some actions, by their places in the plan and where their lines begin there."""
-    unfiler = Unfiler(desk.place, desk.run)
+    unfiler = Unfiler(desk.place, desk.run, desk.roots.stats)
     crew: Crew[_Numbered, list[Outcome]] = Crew(desk.jobs if len(wanted) > 1 else 1, unfiler, desk.stop)
     try:
         for task, answer in crew.run(_tasks(planned, wanted)):

@@ -16,7 +16,7 @@ from maint.actions import Action, Outcome, Result, outcome_of
 from maint.desk import Desk
 from maint.marking import set_marks
 from maint.planned import PlannedStore
-from maint.reaching import describe, open_roots
+from maint.reaching import Held, describe, open_roots
 from maint.settling_packs import remove_unplaced
 from maint.unfiling import unfiled
 from maint.workers import Crew, Died
@@ -95,8 +95,9 @@ class Wanted(NamedTuple):
 class Unpacker:
     """What brings back the sessions of one run; a worker opens the roots when it first needs them."""
 
-    def __init__(self, place: Place, run: str) -> None:
+    def __init__(self, place: Place, run: str, held: Held | None = None) -> None:
         self._place = place
+        self._held = held
         self._run = run
         self._roots: RootFds | None = None
 
@@ -108,7 +109,7 @@ class Unpacker:
     def __call__(self, work: list[Wanted]) -> list[Outcome]:
         """Bring back sessions, whose packs follow upon each other; an outcome each."""
         if self._roots is None:
-            self._roots = open_roots(self._place)
+            self._roots = open_roots(self._place, self._held)
         roots = self._roots
         outcomes: list[Outcome] = []
         few = len(work) <= _FEW
@@ -191,7 +192,7 @@ def restored(desk: Desk, planned: PlannedStore, wanted: Sequence[tuple[int, int]
             files.append((n, offset))
             continue
         by_pack.setdefault(found.pack, {})[found.session] = _Place(n, offset, found.bytes)
-    unpacker = Unpacker(desk.place, desk.run)
+    unpacker = Unpacker(desk.place, desk.run, desk.roots.stats)
     crew: Crew[Wanted, list[Outcome]] = Crew(desk.jobs if len(wanted) > 1 else 1, unpacker, desk.stop)
     tasks = _tasks(desk, planned, by_pack)
     back = _Back(desk)

@@ -32,11 +32,12 @@ class RootFds:
     """One descriptor for each root of a store, by label, and what it was at first.
 
     The first root is the one that holds the sessions.
-    Those behind the first few are looked at at once, and opened when they are first needed: OSError if another
-    folder is there then, or none.
+    Those behind the first few are looked at at once, and opened when they are first needed.
+    A path may lead to another folder from one moment to the next: OSError if one leads elsewhere than it did at
+    first, or, for whoever opens them once more, than it does for those who ``held`` them.
     """
 
-    def __init__(self, roots: Mapping[str, str]) -> None:
+    def __init__(self, roots: Mapping[str, str], held: Mapping[str, os.stat_result] | None = None) -> None:
         self._fds: dict[str, int] = {}
         self._paths = dict(roots)
         self._stats: dict[str, os.stat_result] = {}
@@ -51,6 +52,8 @@ class RootFds:
                     self._stats[label] = os.fstat(self._fds[label])
                 else:
                     self._stats[label] = _stat_folder(path)
+                if held is not None and label in held:
+                    require_same(self._stats[label], held[label], path)
         except BaseException:
             self.close()
             raise
@@ -75,6 +78,11 @@ class RootFds:
 
     def stat(self, label: str) -> os.stat_result:
         return self._stats[label]
+
+    @property
+    def stats(self) -> Mapping[str, os.stat_result]:
+        """What each root was at first: for whoever is to open the same ones once more."""
+        return dict(self._stats)
 
     def home(self, label: str) -> str:
         """The root whose ``.maint`` keeps what leaves this one: the first, if a rename can get there."""
@@ -191,9 +199,11 @@ class RootFds:
     def _open(self, label: str) -> int:
         path = self._paths[label]
         fd = opening.open_folder(path)
-        if not os.path.samestat(os.fstat(fd), self._stats[label]):
+        try:
+            require_same(os.fstat(fd), self._stats[label], path)
+        except OSError:
             os.close(fd)
-            raise OSError(errno.ESTALE, "another folder is there now", path)
+            raise
         self._fds[label] = fd
         return fd
 
@@ -205,6 +215,12 @@ class RootFds:
     def _make_room(self) -> None:
         if len(self._kept) >= _KEPT:
             os.close(self._kept.pop(next(iter(self._kept))))
+
+
+def require_same(found: os.stat_result, expected: os.stat_result, path: str) -> None:
+    """OSError unless the folder found at a path is the expected one."""
+    if not os.path.samestat(found, expected):
+        raise OSError(errno.ESTALE, "another folder is there now", path)
 
 
 def make_folders(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from maint_world import DAY, World
 
+from maint.run import Listener
 from store.layouts.rec.specimens import session_id
 
 NOBODY = 65534
@@ -383,3 +384,25 @@ def test_vanished_file_is_nothing_to_speak_of(ill: World) -> None:
     (ill.sessions / named(7)).unlink()
     answer = ill.maint("apply", "plan.ndjson", "--json")
     assert (answer.code, answer.summary["failed"], answer.summary["skipped"]) == (0, 0, 1)
+
+
+@pytest.mark.parametrize("root", ["state", "sessions"])
+def test_root_that_leads_elsewhere_since_the_store_was_locked_is_not_worked_on(
+    ill: World, root: str, tmp_path: Path
+) -> None:
+    ill.lock(2)
+    (tmp_path / "outside").mkdir()
+    top = Path(ill.place.roots[root])
+    moved = top.with_name("moved")
+
+    def lead_elsewhere(_: object) -> None:
+        top.rename(moved)
+        top.symlink_to(tmp_path / "outside")
+
+    run = ill.sweep(listener=Listener(planned=lead_elsewhere))
+    top.unlink()
+    moved.rename(top)
+    assert (list((tmp_path / "outside").iterdir()), ill.locks()) == ([], sorted(RECORDER))
+    assert run.summary.failed > 0
+    swept(ill)
+    assert ill.locks() == []

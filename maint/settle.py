@@ -244,7 +244,11 @@ def _bring_home(roots: RootFds, kept: Trashed, n: int, action: Action) -> Outcom
         put_back(roots, kept.run, kept.root, kept.path)
         restored = msgspec.structs.replace(action, verb=Verb.RESTORE)
         return outcome_of(n, restored, Result.DONE, "put back: it was written to in the trash")
-    carried = carry_over(roots, _member(action, kept), kept.run)
+    member = _member(action, kept)
+    # What is no longer than it was has been changed in place, and of that nothing can be carried over.
+    if kept.fingerprint.size <= member.fingerprint.size:
+        raise Skip("the session was made from what it was before")
+    carried = carry_over(roots, member, kept.run)
     if not carried:
         return None
     return outcome_of(n, action, Result.DONE, f"carried over {carried} bytes that were appended late")

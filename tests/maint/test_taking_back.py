@@ -376,6 +376,19 @@ def test_late_append_that_cannot_come_back_needs_a_person_and_is_not_lost(ill: W
     assert made.exists()
 
 
+@SOON
+def test_backup_that_was_changed_in_place_needs_a_person(ill: World, after: float) -> None:
+    run = ill.sweep().id
+    backup = ill.ours / f"backup/{run}/sessions/{session_id(2)}.ndjson"
+    backup.write_bytes(backup.read_bytes().swapcase())
+    os.utime(backup, (names.run_time(run) + after,) * 2)
+    recovered = (ill.sessions / backup.name).read_bytes()
+    answers = [ill.maint("sweep") for _ in range(2)]
+    assert [answer.code for answer in answers] == [0, 0]
+    assert ["look at it by hand" in answer.err for answer in answers] == [True, False]
+    assert (ill.sessions / backup.name).read_bytes() == recovered
+
+
 def test_session_that_is_open_for_writing_is_not_removed(ill: World) -> None:
     path = ill.sessions / f"{session_id(4)}.ndjson"
     with path.open("ab") as file:

@@ -25,12 +25,12 @@ def run_traced(world: World, arguments: list[str], strace: list[str]) -> tuple[i
     with tempfile.TemporaryFile() as said:
         child = os.fork()
         if child == 0:
-            _become(world, arguments, said)
+            become(world, arguments, said)
         status = followed(child, strace)
         return os.waitstatus_to_exitcode(status), os.pread(said.fileno(), 1 << 20, 0).decode(errors="replace")
 
 
-def _become(world: World, arguments: list[str], said: IO[bytes]) -> NoReturn:
+def become(world: World, arguments: list[str], said: IO[bytes]) -> NoReturn:
     """Turn this process, which was forked for it, into the program, and wait for `strace`."""
     code = 99
     try:

@@ -2,9 +2,7 @@
 
 What must hold in each state, and after one more sweep:
 
-- every record that counted before counts still (`oracle`);
-- every session that is not as it was before is in a journal, so that it can be explained and undone;
-- every session in the store is as it was or as the run makes it, never a mixture;
+- what holds whatever becomes of a run (`promises`);
 - the sweep ends with 0 and says nothing where the file system has a journal; where it has none, it may say that it
   found something odd, but it never fails in a way that nobody has thought of;
 - nothing that was being written is left;
@@ -20,7 +18,7 @@ import cuts
 import disk
 from calls import STRACE
 from following import record
-from oracle import Key, Oracle, Treasure
+from promises import Promises
 from recording import Recording, snapshot
 from states import Cut, State, final, state_of
 from stories import Story, World, alone
@@ -37,60 +35,29 @@ class Replay:
     story: Story
     world: World
     recording: Recording
-    treasure: Treasure
-    selves: dict[Key, set[bytes]]
-    oracle: Oracle
-    before: dict[Key, bytes | None]
-    journals: frozenset[str]
+    promises: Promises
     tried: set[bytes] = field(default_factory=set)
     _known: frozenset[bytes] = frozenset()
 
     @classmethod
     def of(cls, story: Story, folder: Path) -> "Replay":
         """Record the story, in a folder that must be on a file system of its own kind for as long as this is used."""
+        recordings: list[Recording] = []
         with alone():
             world = story.build(folder / "world")
-            oracle = Oracle(story.roots(world))
-            treasure, journals, packs = oracle.treasure(), oracle.journals(), oracle.packs()
-            selves = [oracle.in_store()]
             before = snapshot(world.folder)
             arguments = story.arguments(world)
             log = folder / "calls"
-            code, said = run_traced(world, arguments, ["-o", str(log), *STRACE])
-            assert code == 0, f"{arguments} ended with {code}: {said}"
-        selves.append(oracle.in_store())
-        of_sessions = {key: selves[0].get(key) for key in treasure.all if story.is_session(key)} | packs
-        replay = cls(
-            story,
-            world,
-            record(before, log),
-            treasure,
-            {},
-            oracle,
-            of_sessions,
-            frozenset() if story.settles else journals,
-        )
-        replay._require_true(snapshot(world.folder))
-        assert world.maint("sweep").code == 0
-        selves.append(oracle.in_store())
-        for key, data in (item for each in selves for item in each.items()):
-            replay.selves.setdefault(key, set()).add(data)
-        kept = oracle.treasure()
-        ended = _less(treasure.counting, kept.counting)
-        assert ended == story.ends, f"{ended} contents have ended"
-        for had, has in zip(treasure, kept, strict=True):
-            for key in had:
-                had[key] &= has.get(key, set())
-        return replay
 
-    def _require_true(self, after: Recording) -> None:
-        """The abstract file system must have ended where the real one did, but for thousandths of seconds."""
-        one = dict(_told(self.recording, self.whole()))
-        real = state_of(after, Cut("journalled", 0, frozenset()))
-        other = dict(_told(after, real))
-        assert one == other, sorted(
-            path for path in one.keys() | other.keys() if one.get(path) != other.get(path)
-        )
+        def run() -> None:
+            with alone():
+                code, said = run_traced(world, arguments, ["-o", str(log), *STRACE])
+            assert code == 0, f"{arguments} ended with {code}: {said}"
+            recordings.append(record(before, log))
+            _require_true(recordings[0], snapshot(world.folder))
+
+        promises = Promises.of(story, world, run)
+        return cls(story, world, recordings[0], promises)
 
     def whole(self) -> State:
         return state_of(self.recording, final(self.recording))
@@ -117,7 +84,7 @@ class Replay:
     def wrong_at_once(self, recording: Recording, cut: Cut, state: State) -> str | None:
         """What is wrong with a state as it is, which is not tidied up; ``None`` if nothing is."""
         disk.put(recording, state)
-        if (why := self._wrong_now("at once")) is not None:
+        if (why := self.promises.broken("at once")) is not None:
             return why
         if cut.at < len(recording.steps):
             return None
@@ -133,19 +100,10 @@ class Replay:
         odd = [each for each in answer.summary["problems"] if not is_usual(each["text"])]
         if cut.model == "journalled" and (answer.code or odd):
             return f"the next sweep ends with {answer.code} and tells of {odd}"
-        if why := self._wrong_now("after the next sweep"):
+        if why := self.promises.broken("after the next sweep"):
             return why
         left = self.world.waiting("tmp") + sorted(path.name for path in self.world.ours.glob("archive/*.new"))
         return f"left over: {left}" if left else None
-
-    def _wrong_now(self, when: str) -> str | None:
-        if missing := self.oracle.missing(self.treasure):
-            return f"lost {when}: {'; '.join(map(str, missing))}"
-        if untold := self.oracle.untold(self.before, self.journals):
-            return f"no journal tells of it {when}: {untold}"
-        if mixed := self.oracle.mixed(self.selves, self.story.is_session):
-            return f"a mixture {when}: {mixed}"
-        return None
 
     def _wrong_with_end(self, recording: Recording, state: State) -> str | None:
         """What a run said was done, and is not: nobody expects that of a run that has ended."""
@@ -155,8 +113,14 @@ class Replay:
         return None
 
 
-def _less(had: dict[Key, set[bytes]], has: dict[Key, set[bytes]]) -> int:
-    return sum(len(contents - has.get(key, set())) for key, contents in had.items())
+def _require_true(recording: Recording, after: Recording) -> None:
+    """The abstract file system must have ended where the real one did, but for thousandths of seconds."""
+    one = dict(_told(recording, state_of(recording, final(recording))))
+    real = state_of(after, Cut("journalled", 0, frozenset()))
+    other = dict(_told(after, real))
+    assert one == other, sorted(
+        path for path in one.keys() | other.keys() if one.get(path) != other.get(path)
+    )
 
 
 def _told(recording: Recording, state: State) -> Iterator[tuple[str, tuple[object, ...]]]:

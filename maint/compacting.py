@@ -90,7 +90,7 @@ def _require_there(desk: Desk, action: Action) -> str:
     found = looking.stat_at(desk.roots[planned.root], planned.path)
     if found is None:
         raise Skip("is gone")
-    if opening.fingerprint(found) != planned.fingerprint:
+    if not opening.fingerprint(found).same_condition(planned.fingerprint):
         raise Skip("changed since it was planned")
     return planned.root
 

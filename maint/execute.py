@@ -146,7 +146,7 @@ class Hands:
             with locks.probe_flock(self.roots[guard.root], guard.path) as (held, fd):
                 if not held:
                     raise Skip("its recorder holds the lock")
-                if opening.fingerprint(os.fstat(fd)) != guard.fingerprint:
+                if not opening.fingerprint(os.fstat(fd)).same_condition(guard.fingerprint):
                     raise Skip("another recording has begun")
                 change.move_to_trash(self.roots, action.members, self._run)
         except FileNotFoundError:

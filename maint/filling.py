@@ -222,7 +222,7 @@ class Filler:
                         self._progress(job.stop - job.start)
                 if done < size:
                     return None
-                if opening.fingerprint(os.fstat(fd)) != member.fingerprint:
+                if not opening.fingerprint(os.fstat(fd)).same_condition(member.fingerprint):
                     raise Skip("changed while it was read")
                 described.append(packing.describe_member(member, found, digest.hexdigest()))
         return tuple(described)

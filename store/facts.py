@@ -37,6 +37,10 @@ class Fingerprint(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Which file was read, and in which condition.
 
     The change time is part of it because a user can set the modification time back, but not that one.
+
+    What a journal or a saved plan tells is compared with what is there days later, and a disk may have another number
+    after the machine was started again; so no comparison asks for the device.
+    None needs to: a file that lies on another file system than its folder is refused by itself.
     """
 
     device: int
@@ -47,15 +51,19 @@ class Fingerprint(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     def same_file(self, other: "Fingerprint") -> bool:
         """Whether both name one inode; while a descriptor to it is open this is proof, else a hint."""
-        return self.inode == other.inode and self.device == other.device
+        return self.inode == other.inode
 
     def same_content(self, other: "Fingerprint") -> bool:
         """Whether nothing was written between the two; a rename or a link in between does not matter."""
+        return self.inode == other.inode and self.size == other.size and self.mtime_ns == other.mtime_ns
+
+    def same_condition(self, other: "Fingerprint") -> bool:
+        """Whether nothing at all was done to it between the two."""
         return (
             self.inode == other.inode
             and self.size == other.size
             and self.mtime_ns == other.mtime_ns
-            and self.device == other.device
+            and self.ctime_ns == other.ctime_ns
         )
 
 

@@ -298,7 +298,7 @@ def _renew(roots: RootFds, prepared: Prepared, older: Fingerprint, new: int) -> 
 
 
 def _require_unchanged(fd: int, member: Member) -> None:
-    if opening.fingerprint(os.fstat(fd)) != member.fingerprint:
+    if not opening.fingerprint(os.fstat(fd)).same_condition(member.fingerprint):
         raise Skip("changed while it was read")
 
 

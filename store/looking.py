@@ -145,10 +145,10 @@ def require_planned(
     if (
         reason
         and not (second_name and stat.S_ISREG(found.st_mode) and found.st_nlink == 2)
-        and not (as_it_is and now == planned and _is_no_file_but_fit(found, folder))
+        and not (as_it_is and now.same_condition(planned) and _is_no_file_but_fit(found, folder))
     ):
         raise Skip(reason)
-    if now == planned or (second_name and now.same_content(planned)):
+    if now.same_condition(planned) or (second_name and now.same_content(planned)):
         return
     if not now.same_file(planned):
         raise Skip("is another file than the planned one")

@@ -245,7 +245,7 @@ def _read_link(folder: int, name: str, member: Member) -> _Read:
         if error.errno != errno.EINVAL:
             raise
         raise Skip("changed since it was planned") from None  # it is no link any more
-    if opening.fingerprint(found) != member.fingerprint:
+    if not opening.fingerprint(found).same_condition(member.fingerprint):
         raise Skip("changed since it was planned")
     try:
         digest = hashlib.sha256(target.encode()).hexdigest()
@@ -273,5 +273,5 @@ def _read_exactly(fd: int, start: int, size: int) -> bytes:
 
 def _require_unchanged(fd: int, planned: Fingerprint) -> None:
     found = opening.fingerprint(os.fstat(fd))
-    if found != planned:
+    if not found.same_condition(planned):
         raise Skip("changed while it was read")

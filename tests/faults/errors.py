@@ -110,15 +110,15 @@ def wrong(story: Story, world: World, point: Point, done: frozenset[Key]) -> str
         code, said = run_traced(world, story.arguments(world), point.strace)
     if "Traceback" in said or code not in ENDS:
         return f"it ended with {code}: {said[-600:]}"
-    if lost := _lost(oracle, treasure, story):
-        return f"lost at once: {lost}"
+    if what := lost(oracle, treasure, story):
+        return f"lost at once: {what}"
     if code == 0 and not said and frozenset(oracle.in_store()) != done:
         return "it ended with 0, said nothing, and has not done it"
     after = world.maint("sweep", "--json")
     if after.code or "Traceback" in after.err:
         return f"the next sweep: {after}"
-    if lost := _lost(oracle, treasure, story):
-        return f"lost after the next sweep: {lost}"
+    if what := lost(oracle, treasure, story):
+        return f"lost after the next sweep: {what}"
     if left := world.waiting("tmp"):
         return f"left over: {left}"
     why = os.strerror(getattr(errno, point.error)).lower()
@@ -127,6 +127,7 @@ def wrong(story: Story, world: World, point: Point, done: frozenset[Key]) -> str
     return None
 
 
-def _lost(oracle: Oracle, treasure: Treasure, story: Story) -> str:
+def lost(oracle: Oracle, treasure: Treasure, story: Story) -> str:
+    """What is not to be found any more, but for what a run lets go for good; empty if all is there."""
     missing = oracle.missing(treasure)
     return "; ".join(map(str, missing)) if len(missing) > 2 * story.ends else ""

@@ -80,10 +80,16 @@ class StoreLock:
         return True
 
     def release(self) -> None:
-        """Let go, and take the word back; children that were forked meanwhile still hold it until they end."""
-        if self.held:
-            _remove(self._root, names.HOLDER)
-        self._close()
+        """Let go, and take the word back; children that were forked meanwhile still hold it until they end.
+
+        Where the disk takes no change any more the word stays, and nobody asks for it while the lock is free.
+        """
+        try:
+            if self.held:
+                with contextlib.suppress(OSError):
+                    _remove(self._root, names.HOLDER)
+        finally:
+            self._close()
 
     def still_ours(self) -> bool:
         """Whether the locked file still is the one that others would try to lock."""

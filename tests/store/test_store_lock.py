@@ -79,6 +79,16 @@ def test_lock_is_taken_given_back_and_taken_again(root: int) -> None:
         assert not lock.held
 
 
+def test_lock_is_given_back_where_the_word_of_its_holder_cannot_be(root: int, tmp_path: Path) -> None:
+    lock = StoreLock(root)
+    assert lock.acquire()
+    (tmp_path / names.HOLDER).unlink()
+    (tmp_path / names.HOLDER).mkdir()  # as on a disk that takes no change any more, it cannot be unlinked
+    lock.release()
+    (tmp_path / names.HOLDER).rmdir()
+    assert StoreLock(root).acquire()
+
+
 def test_lock_file_is_never_deleted_and_its_presence_means_nothing(root: int, tmp_path: Path) -> None:
     lock = StoreLock(root)
     lock.acquire()

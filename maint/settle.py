@@ -93,7 +93,7 @@ def _finish(roots: RootFds, place: Place, earlier: str, run: str, problems: list
     sealed = Sealed(roots, earlier)
     outcomes: list[Outcome] = []
     if begun and pending:
-        _sync(roots)  # what it has moved: folders that were emptied by it may go then
+        _make_durable(roots)  # what it has moved: folders that were emptied by it may go then
     try:
         for n, action in pending.items() if begun else ():
             try:
@@ -114,8 +114,8 @@ def _finish(roots: RootFds, place: Place, earlier: str, run: str, problems: list
         finished += [each.left for each in outcomes if each.left is not None]
         remove_leftovers(roots, earlier, finished)
         problems += keep_true(roots, place, touched, earlier, intended, indexed.append)
-    if any(each.verb is Verb.RESTORE and each.result is Result.DONE for each in outcomes):
-        _sync(roots)
+    if begun and pending:
+        _make_durable(roots)  # nobody comes back to a run that has an end
     resumed = Journal.resume(roots, earlier)
     resumed.outcomes(outcomes)
     for each in indexed:
@@ -134,11 +134,6 @@ def _finish(roots: RootFds, place: Place, earlier: str, run: str, problems: list
         )
     )
     return outcomes
-
-
-def _sync(roots: RootFds) -> None:
-    for home in dict.fromkeys(roots.home(label) for label in roots.labels):
-        durable.sync_file_system(roots[home], home)
 
 
 def _settle_one(
@@ -241,7 +236,10 @@ def _bring_home(roots: RootFds, kept: Trashed, n: int, action: Action) -> Outcom
             if (member.root, member.path) != (kept.root, kept.path):
                 with suppress(Skip):
                     put_back(roots, kept.run, member.root, member.path)
+        if len(action.members) > 1:
+            _make_durable(roots)
         put_back(roots, kept.run, kept.root, kept.path)
+        _make_durable(roots)
         restored = msgspec.structs.replace(action, verb=Verb.RESTORE)
         return outcome_of(n, restored, Result.DONE, "put back: it was written to in the trash")
     member = _member(action, kept)
@@ -252,6 +250,12 @@ def _bring_home(roots: RootFds, kept: Trashed, n: int, action: Action) -> Outcom
     if not carried:
         return None
     return outcome_of(n, action, Result.DONE, f"carried over {carried} bytes that were appended late")
+
+
+def _make_durable(roots: RootFds) -> None:
+    """Return when all that was moved is sure to stay where it is."""
+    for home in dict.fromkeys(roots.home(label) for label in roots.labels):
+        durable.sync_file_system(roots[home], home)
 
 
 def _actions_of(roots: RootFds, run: str) -> dict[tuple[str, str], tuple[int, Action]]:

@@ -103,10 +103,12 @@ class Image:
     def mount(self, number: int = 0) -> None:
         """Mount it by one of its two devices."""
         if self.of.check:
-            done = subprocess.run(["e2fsck", "-fy", self._loops[number]], capture_output=True, check=False)
-            assert done.returncode in {0, 1}, done
+            self._check(number)
         run(*self._mount(number))
         self._mounted = True
+
+    def remount(self, options: str) -> None:
+        run("mount", "-o", f"remount,{options}", str(self.top))
 
     def unmount(self) -> None:
         run("umount", str(self.top))
@@ -134,7 +136,7 @@ class Image:
     def cut(self, loss: Loss, number: int = 0) -> None:
         """Cut the power and start again, with that device for the disk."""
         if self.of.shuts_down:
-            _control(self.top, _SHUT_DOWN, struct.pack("I", 2 if loss is Loss.ALL else 1))
+            self.shut_down(loss)
             self.unmount()
         else:
             if loss is Loss.BYTES:
@@ -143,6 +145,26 @@ class Image:
             self.unmount()
             self.put_back(left)
         self.mount(number)
+
+    def shut_down(self, loss: Loss = Loss.ALL) -> None:
+        """Have the file system write nothing any more, and answer everybody that its disk does not."""
+        _control(self.top, _SHUT_DOWN, struct.pack("I", 2 if loss is Loss.ALL else 1))
+
+    def break_down(self) -> None:
+        """Have an ext4 find itself broken, upon which it lets nobody write any more."""
+        run("mount", "-o", "remount,errors=remount-ro", str(self.top))
+        Path("/sys/fs/ext4", Path(self._loops[0]).name, "trigger_fs_error").write_text("1")
+
+    def start_again(self) -> None:
+        """Mount it once more, after a look through it, as a machine does that finds its disk broken."""
+        self.unmount()
+        if self.of.kind == "ext4":
+            self._check(0)
+        self.mount()
+
+    def _check(self, number: int) -> None:
+        done = subprocess.run(["e2fsck", "-fy", self._loops[number]], capture_output=True, check=False)
+        assert done.returncode in {0, 1}, done
 
     def _write_names(self) -> None:
         """Have every name reach the disk, and no bytes."""

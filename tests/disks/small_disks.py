@@ -12,17 +12,15 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from hindered import Disk
 from images import MIB, FileSystem, Image, Kept, require, run
 from stories import Story, World, alone
 
 BLOCK = 4096
 
 
-class SmallDisk(Protocol):
-    """A disk with the store of one story on it."""
-
-    def fresh(self) -> World:
-        """The store as it was at first, on a disk with room."""
+class SmallDisk(Disk, Protocol):
+    """One that can be filled."""
 
     def leave(self, blocks: int | None, inodes: int | None) -> None:
         """Have so many blocks free, or so many inodes."""
@@ -75,7 +73,7 @@ class InMemory:
 
 class OnImage:
     def __init__(self, image: Image, world: World, start: Kept) -> None:
-        self._image = image
+        self.image = image
         self._world = world
         self._start = start
         self._ballast = image.top / "ballast"
@@ -92,9 +90,9 @@ class OnImage:
             yield cls(image, world, start)
 
     def fresh(self) -> World:
-        self._image.unmount()
-        self._image.put_back(self._start)
-        self._image.mount()
+        self.image.unmount()
+        self.image.put_back(self._start)
+        self.image.mount()
         self._ballast.mkdir()
         return self._world
 
@@ -113,7 +111,7 @@ class OnImage:
 
     def _settle(self) -> None:
         """Have the file system count what is free, which some put off."""
-        run("sync", "--file-system", str(self._image.top))
+        run("sync", "--file-system", str(self.image.top))
 
     def _fill(self, fd: int, blocks: int) -> None:
         """Take all blocks but so many."""

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from full_disks import Free, FullDisk
+from hindered import Hindered, Hindrance
 from images import BY_NAME, require
 from small_disks import InMemory, OnImage, SmallDisk
 from stories import STORIES, Story
@@ -53,6 +53,11 @@ def disk_of(name: str, story: Story, folder: Path) -> AbstractContextManager[Sma
     return InMemory.new(story, folder) if name == MEMORY else OnImage.new(story, BY_NAME[name], folder)
 
 
+def with_only(disk: SmallDisk, amount: int, of: str) -> Hindrance:
+    blocks, inodes = (None, amount) if of == "inodes" else (amount, None)
+    return Hindrance(lambda _: disk.leave(blocks, inodes), lambda _: disk.make_room())
+
+
 @pytest.mark.parametrize(("name", "story"), CASES)
 def test_without_room_nothing_is_lost_and_what_is_not_done_is_said(
     name: str, story: str, folder: Path, tally: Tally
@@ -60,15 +65,13 @@ def test_without_room_nothing_is_lost_and_what_is_not_done_is_said(
     found: Counter[str] = Counter()
     tried = 0
     with disk_of(name, STORIES[story], folder) as disk:
-        full = FullDisk(disk, STORIES[story], folder)
+        hindered = Hindered(disk, STORIES[story], folder)
         for of in ("blocks",) if name in UNCOUNTED else ("blocks", "inodes"):
             for amount in amounts():
-                free = Free(**{of: amount})
-                why, enough = full.wrong(free)
                 tried += 1
-                if why is not None:
-                    found[f"{free}: {why}"] += 1
-                if enough:
+                if (why := hindered.wrong(with_only(disk, amount, of))) is not None:
+                    found[f"{amount} {of}: {why}"] += 1
+                if hindered.had_enough:
                     break
     tally("full disk", name, tried, wrong=found.total())
     assert not found, "\n".join(found)
@@ -80,14 +83,14 @@ def test_sweep_after_a_kill_needs_no_room_to_lose_nothing(
 ) -> None:
     found: Counter[str] = Counter()
     with disk_of(name, STORIES[story], folder) as disk:
-        full = FullDisk(disk, STORIES[story], folder)
-        points = full.calls
+        hindered = Hindered(disk, STORIES[story], folder)
+        points = hindered.calls
         tried = (
             points if MOST is None or len(points) <= MOST else random.Random(len(points)).sample(points, MOST)
         )
         for at, call in enumerate(tried):
-            free = Free(inodes=0) if at % 2 and name not in UNCOUNTED else Free(blocks=0)
-            if (why := full.wrong_after_kill(call, free)) is not None:
-                found[f"{call} {free}: {why}"] += 1
+            of = "inodes" if at % 2 and name not in UNCOUNTED else "blocks"
+            if (why := hindered.wrong_after_kill(call, with_only(disk, 0, of))) is not None:
+                found[f"{call}, no {of}: {why}"] += 1
     tally("killed, then full", name, len(tried), there_are=len(points), wrong=found.total())
     assert not found, "\n".join(found)

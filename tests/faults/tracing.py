@@ -9,6 +9,7 @@ import signal
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from typing import IO, NoReturn
 
@@ -20,13 +21,18 @@ from maint.cli import main
 LONGEST = 60.0
 
 
-def run_traced(world: World, arguments: list[str], strace: list[str]) -> tuple[int, str]:
-    """Run the program under strace: the code it ends with, and what it says on stderr."""
+def run_traced(
+    world: World, arguments: list[str], strace: list[str], stopped: Callable[[], None] | None = None
+) -> tuple[int, str]:
+    """Run the program under strace: the code it ends with, and what it says on stderr.
+
+    Where it is stopped on its way, ``stopped`` is done, and it goes on.
+    """
     with tempfile.TemporaryFile() as said:
         child = os.fork()
         if child == 0:
             become(world, arguments, said)
-        status = followed(child, strace)
+        status = followed(child, strace, stopped)
         return os.waitstatus_to_exitcode(status), os.pread(said.fileno(), 1 << 20, 0).decode(errors="replace")
 
 

@@ -1,0 +1,60 @@
+"""Files and folders that may not be changed (immutable), or only grow (append-only): told, kept, and all else goes on.
+
+Every file and folder of a store is locked once in either way, and a verb run; then the lock is taken off.
+How many points are tried is in `tried`.
+"""
+
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hindered import Hindered, Hindrance
+from images import BY_NAME, require, run
+from maint_world import World
+from small_disks import OnImage
+from stories import STORIES
+from test_power_cut import folder
+from tried import LONG, Tally, at_most
+
+__all__ = ["folder"]
+
+SHORT = {"ext4": ("rec: sweep", "rec: archive", "outrig: sweep"), "xfs": ("rec: undo",)}
+CASES = (
+    [(name, story) for name in ("ext4", "xfs", "btrfs") for story in STORIES]
+    if LONG
+    else [(name, story) for name, stories in SHORT.items() for story in stories]
+)
+MOST = at_most(6)
+KINDS = {"i": "immutable", "a": "append-only"}
+
+
+def locking(path: Path, flag: str) -> Hindrance:
+    """Lock this path, and unlock everything, wherever it has come to."""
+
+    def unlock(world: World) -> None:
+        run("chattr", "-R", f"-{flag}", str(world.folder))
+
+    return Hindrance(lambda _: void(run("chattr", f"+{flag}", str(path))), unlock)
+
+
+def void(_: str) -> None: ...
+
+
+@pytest.mark.parametrize(("name", "story"), CASES)
+def test_locked_file_is_kept_and_told_of(name: str, story: str, folder: Path, tally: Tally) -> None:
+    require("chattr", "strace", "zstd", "tar")
+    found: Counter[str] = Counter()
+    with OnImage.new(STORIES[story], BY_NAME[name], folder) as disk:
+        hindered = Hindered(disk, STORIES[story], folder)
+        top = disk.fresh().folder
+        paths = sorted(path for path in top.rglob("*") if path.is_dir() or path.is_file())
+        points = [(path, flag) for path in paths if not path.is_symlink() for flag in KINDS]
+        tried = (
+            points if MOST is None or len(points) <= MOST else random.Random(len(points)).sample(points, MOST)
+        )
+        for path, flag in tried:
+            if (why := hindered.wrong(locking(path, flag))) is not None:
+                found[f"{KINDS[flag]} {path.relative_to(top)}: {why}"] += 1
+    tally("locked files", name, len(tried), there_are=len(points), wrong=found.total())
+    assert not found, "\n".join(found)

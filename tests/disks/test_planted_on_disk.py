@@ -1,0 +1,79 @@
+"""Bugs that are planted show on real disks: what is not waited for is gone after a power cut."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from images import BY_NAME, Loss, require
+from real_cuts import Cuts, Point
+from stories import STORIES
+from test_power_cut import folder
+
+from store import durable, syscalls
+
+__all__ = ["folder"]
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+def no_wait_for_packs(plant: pytest.MonkeyPatch) -> None:
+    """The originals go while their pack has its name and not yet its bytes.
+
+    Whoever asks the disk for what it is to read back has it written, too: that is left out with it.
+    """
+    real = durable.sync_file
+
+    def careless(fd: int, what: str) -> None:
+        if not what.endswith(".new"):
+            real(fd, what)
+
+    plant.setattr(durable, "sync_file", careless)
+    plant.setattr(os, "posix_fadvise", lambda *_: None)
+
+
+def no_wait_for_bytes(plant: pytest.MonkeyPatch) -> None:
+    """Sessions have their names before they have their bytes."""
+    plant.setattr(durable, "sync_file", lambda *_: None)
+    plant.setattr(syscalls, "syncfs", lambda _: None)
+
+
+def no_wait_for_names(plant: pytest.MonkeyPatch) -> None:
+    """A run ends before its names are on the disk."""
+    plant.setattr(durable, "sync_folder", lambda *_: None)
+    plant.setattr(syscalls, "syncfs", lambda _: None)
+
+
+PACKS = (no_wait_for_packs, "rec: archive", Loss.BYTES, "lost at once")
+BYTES = (no_wait_for_bytes, "rec: restore many", Loss.BYTES, "not done")
+NAMES = (no_wait_for_names, "rec: undo", Loss.ALL, "not done")
+"""On ext4 and xfs the last line of the journal takes all names to the disk with it."""
+
+
+@pytest.mark.parametrize(
+    ("file_system", "plant", "story", "loss", "told"),
+    [
+        ("ext4", *PACKS),
+        ("ext4", *BYTES),
+        ("xfs", *PACKS),
+        ("xfs", *BYTES),
+        ("btrfs", *PACKS),
+        ("btrfs", *NAMES),
+    ],
+)
+def test_what_is_not_waited_for_is_found(
+    file_system: str,
+    plant: Plant,
+    story: str,
+    loss: Loss,
+    told: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    require("strace", "zstd", "tar")
+    with Cuts.of(STORIES[story], BY_NAME[file_system], folder) as cuts:
+        assert cuts.wrong(Point(None, loss)) is None
+        plant(monkeypatch)
+        found = cuts.wrong(Point(None, loss))
+    assert found is not None
+    assert told in found

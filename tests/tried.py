@@ -5,9 +5,12 @@ dear; without it some points of a few verbs are tried, in some minutes.
 """
 
 import os
+import random
 import time
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+T = TypeVar("T")
 
 FAULTS = os.environ.get("MAINT_FAULTS", "")
 LONG = bool(FAULTS)
@@ -21,6 +24,13 @@ def at_most(few: int) -> int | None:
 def every(step: int) -> int:
     """The step by which points are taken: all of them in the long form."""
     return 1 if LONG else step
+
+
+def some(points: list[T], most: int | None) -> list[T]:
+    """So many of them, always the same ones, from everywhere."""
+    if most is None or len(points) <= most:
+        return points
+    return random.Random(len(points)).sample(points, most)
 
 
 class Tried(NamedTuple):

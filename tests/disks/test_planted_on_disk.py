@@ -1,15 +1,23 @@
-"""Bugs that are planted show on real disks: what is not waited for is gone after a power cut."""
+"""Bugs that are planted show on real disks.
+
+What is not waited for is gone after a power cut, and what cannot be done on a full disk goes unsaid.
+"""
 
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hindered import Hindered, Hindrance
 from images import BY_NAME, Loss, require
 from real_cuts import Cuts, Point
+from small_disks import InMemory
 from stories import STORIES
 from test_power_cut import folder
 
+from maint import interface
+from maint.run import Run
 from store import durable, syscalls
 
 __all__ = ["folder"]
@@ -77,3 +85,30 @@ def test_what_is_not_waited_for_is_found(
         found = cuts.wrong(Point(None, loss))
     assert found is not None
     assert told in found
+
+
+@pytest.mark.parametrize(
+    ("gives_up", "told"),
+    [(False, "it ended with 0, said nothing, and has not done it"), (True, "lost at once")],
+)
+def test_what_goes_unsaid_or_is_given_up_is_found(
+    gives_up: bool, told: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require("strace", "zstd", "tar")
+    with InMemory.new(STORIES["rec: archive"], folder) as disk:
+        hindered = Hindered(disk, STORIES["rec: archive"], folder)
+        full = Hindrance(lambda _: disk.leave(0, None), lambda _: disk.make_room())
+        assert hindered.wrong(full) is None
+        path = min(disk.fresh().sessions.glob("*.ndjson"))
+        real = interface.sweep
+
+        def careless(*given: Any, **named: Any) -> Run:
+            """A sweep that keeps to itself that a store could not be written, or makes room as best it can."""
+            done = real(*given, **named)
+            if gives_up and done.unreachable:
+                path.unlink()
+            done.unreachable.clear()
+            return done
+
+        monkeypatch.setattr(interface, "sweep", careless)
+        assert told in (hindered.wrong(full) or "")

@@ -3,7 +3,6 @@
 How many points are tried is in `tried`.
 """
 
-import random
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 from errors import points, wrong
 from stories import STORIES
 from test_power_cut import folder
-from tried import LONG, Tally, at_most
+from tried import LONG, Tally, at_most, some
 
 __all__ = ["folder"]
 
@@ -29,7 +28,7 @@ pytestmark = pytest.mark.skipif(
 def test_error_at_any_call_loses_nothing_and_is_told(story: str, folder: Path, tally: Tally) -> None:
     told = STORIES[story]
     every, done = points(told, folder)
-    tried = every if MOST is None or len(every) <= MOST else random.Random(len(every)).sample(every, MOST)
+    tried = some(every, MOST)
     found: Counter[str] = Counter()
     for point in tried:
         world = told.build(folder / "world")

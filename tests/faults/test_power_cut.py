@@ -4,7 +4,6 @@ How many states are tried is in `tried`.
 """
 
 import os
-import random
 import shutil
 import tempfile
 from collections import Counter
@@ -16,9 +15,8 @@ import pytest
 from explained import why_not_found
 from mutants import Mutant, mutants, never
 from replay import Replay
-from states import Cut, State
 from stories import STORIES
-from tried import LONG, Tally, at_most
+from tried import LONG, Tally, at_most, some
 
 SHORT = (
     "rec: sweep",
@@ -107,10 +105,3 @@ def is_found(replay: Replay, mutant: Mutant) -> str:
         return "found"
     found = any(replay.wrong(mutant.recording, cut, state) for cut, state in some(states, A_MUTANT))
     return "found" if found else "not found"
-
-
-def some(states: list[tuple[Cut, State]], most: int | None) -> list[tuple[Cut, State]]:
-    """So many of them, always the same ones, from everywhere."""
-    if most is None or len(states) <= most:
-        return states
-    return random.Random(len(states)).sample(states, most)

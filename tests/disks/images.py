@@ -17,14 +17,13 @@ import struct
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 import pytest
+from blocks import Kept
+from file_systems import FileSystem
 
-MIB = 1 << 20
-_BLOCK = 4096
 _SHUT_DOWN = 0x8004587D
 _COMMIT, _WAIT = 0x80089418, 0x40089416  # of btrfs: begin to write all names, and wait for that
 
@@ -34,44 +33,6 @@ class Loss(Enum):
 
     ALL = "all that was not synced"
     BYTES = "bytes that were not synced"
-
-
-@dataclass(frozen=True)
-class FileSystem:
-    """One kind of file system: how large it must be, how it is made, with which options it is mounted.
-
-    Without a journal a disk is looked through (``check``) before it is mounted again, as machines do when they start.
-    """
-
-    name: str
-    kind: str
-    size: int
-    make: tuple[str, ...]
-    options: str = "rw"
-    shuts_down: bool = True
-    check: bool = False
-
-
-def _ext(name: str, options: str = "rw", *more: str, kind: str = "ext4", journal: bool = True) -> FileSystem:
-    make = (f"mkfs.{kind}", "-q", "-F", "-m", "0", *more)
-    return FileSystem(name, kind, 32 * MIB, make, options, shuts_down=journal, check=not journal)
-
-
-JOURNALLED = (
-    _ext("ext4"),
-    FileSystem("xfs", "xfs", 300 * MIB, ("mkfs.xfs", "-q", "-f")),
-    FileSystem("btrfs", "btrfs", 110 * MIB, ("mkfs.btrfs", "-q", "-f", "--mixed"), shuts_down=False),
-    _ext("ext4, data=writeback", "data=writeback"),
-    _ext("ext4, data=journal", "data=journal"),
-    _ext("ext4, noauto_da_alloc", "noauto_da_alloc"),
-    _ext("ext4, fast_commit", "rw", "-O", "fast_commit"),
-    _ext("ext3", kind="ext3"),
-)
-WITHOUT_JOURNAL = (
-    _ext("ext4 without a journal", "rw", "-O", "^has_journal", journal=False),
-    _ext("ext2", kind="ext2", journal=False),
-)
-BY_NAME = {each.name: each for each in JOURNALLED + WITHOUT_JOURNAL}
 
 
 class Image:
@@ -194,42 +155,6 @@ class Image:
 
     def _mount(self, number: int) -> list[str]:
         return ["mount", "-t", self.of.kind, "-o", self.of.options, self._loops[number], str(self.top)]
-
-
-@dataclass(frozen=True)
-class Kept:
-    """What a disk held: its blocks by their places, without those of zeros."""
-
-    size: int
-    runs: tuple[tuple[int, bytes], ...]
-
-    @classmethod
-    def of(cls, path: Path) -> "Kept":
-        size = path.stat().st_size
-        return cls(size, tuple(_runs(path, size)))
-
-    def write(self, path: Path) -> None:
-        with path.open("r+b") as file:
-            file.truncate(0)
-            file.truncate(self.size)
-            for place, data in self.runs:
-                os.pwrite(file.fileno(), data, place)
-
-
-def _runs(path: Path, size: int) -> Iterator[tuple[int, bytes]]:
-    """What is not zeros in a sparse file, in pieces of up to a mebibyte."""
-    zeros = bytes(MIB)
-    with path.open("rb", buffering=0) as file:
-        place = 0
-        while place < size:
-            try:
-                place = os.lseek(file.fileno(), place, os.SEEK_DATA) // _BLOCK * _BLOCK
-            except OSError:  # there is nothing more
-                return
-            data = os.pread(file.fileno(), MIB, place)
-            if data != zeros[: len(data)]:
-                yield place, data
-            place += len(data)
 
 
 def require(*programs: str) -> None:

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from images import FileSystem, Image, Kept, Loss
+from blocks import Kept
+from file_systems import FileSystem
+from images import Image, Loss
 from promises import Promises
 from stories import ManyFiles, Story, World, alone
 from test_archive_killed import changes

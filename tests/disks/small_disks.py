@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from blocks import Kept
+from file_systems import MIB, FileSystem
 from hindered import Disk
-from images import MIB, FileSystem, Image, Kept, require, run
+from images import Image, require, run
 from stories import Story, World, alone
 
 BLOCK = 4096

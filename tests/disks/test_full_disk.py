@@ -9,8 +9,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from file_systems import BY_NAME
 from hindered import Hindered, Hindrance
-from images import BY_NAME, require
+from images import require
 from small_disks import InMemory, OnImage, SmallDisk
 from stories import STORIES, Story
 from test_power_cut import folder

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from archive_world import OLD, archive_pass, archived, in_store
-from images import BY_NAME, Image, Loss, require, run
+from file_systems import BY_NAME
+from images import Image, Loss, require, run
 from maint_world import DAY, World
 from many_files_world import Outrig
 from test_killed_at_every_call import a_store

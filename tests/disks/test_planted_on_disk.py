@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from file_systems import BY_NAME
 from hindered import Hindered, Hindrance
-from images import BY_NAME, Loss, require
+from images import Loss, require
 from real_cuts import Cuts, Point
 from small_disks import InMemory
 from stories import STORIES

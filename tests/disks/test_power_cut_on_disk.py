@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from images import BY_NAME, JOURNALLED, Loss, require
+from file_systems import BY_NAME, JOURNALLED
+from images import Loss, require
 from real_cuts import Cuts, Point
 from stories import STORIES
 from test_power_cut import folder

@@ -8,8 +8,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from file_systems import BY_NAME
 from hindered import Hindered, Hindrance
-from images import BY_NAME, require
+from images import require
 from small_disks import OnImage
 from stories import STORIES
 from test_power_cut import folder

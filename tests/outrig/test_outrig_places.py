@@ -74,8 +74,9 @@ def test_configuration_is_in_the_config_folder_if_that_is_named(tmp_path: Path) 
         b"session-root = '\xff'\n",
         b"a = " + b"[" * 20_000,
         b"#" * (2 << 20),
+        b"session-root = '/srv'\na = " + b"9" * 5000,
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_configuration_that_says_nothing_of_the_root_or_cannot_be_read_is_ignored(
     tmp_path: Path, content: bytes

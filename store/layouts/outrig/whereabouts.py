@@ -40,7 +40,7 @@ def _configured(config: str, home: str) -> str | None:
 
     try:
         root = tomllib.loads(text).get("session-root")
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # of numbers beyond some digits, Python says no more than that
         return None
     if not isinstance(root, str) or not root or "\0" in root:
         return None

@@ -174,7 +174,7 @@ def holder(root_fd: int) -> Holder | None:
         return None
     try:
         return msgspec.json.decode(os.read(fd, _LARGEST_HOLDER), type=Holder)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     finally:
         os.close(fd)

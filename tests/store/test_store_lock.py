@@ -195,7 +195,9 @@ def test_holder_says_who_he_is(root: int, tmp_path: Path) -> None:
     assert holder(root) is None
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b'{"pid": "x"}', b"[" * 50_000])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"\xff", b'{"pid": "x"}', b"[" * 50_000, b'{"x":' + b"[" * 50_000]
+)
 def test_garbage_is_no_holder(root: int, tmp_path: Path, content: bytes) -> None:
     (tmp_path / names.FOLDER).mkdir()
     (tmp_path / names.HOLDER).write_bytes(content)

@@ -31,11 +31,12 @@ def read(root: int, now: float) -> dict[str, float]:
         fd = opening.open_below(root, names.VERIFIED)
     except OSError:
         return {}
-    with open(fd, "rb") as file:
-        try:
-            found = _decode(file.read(_MOST))
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return {}
+    try:
+        found = _decode(os.pread(fd, _MOST, 0))
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+    finally:
+        os.close(fd)
     return {
         name: at
         for name, at in found.items()

@@ -68,6 +68,11 @@ def test_link_is_not_followed(root: int, tmp_path: Path) -> None:
     assert verified.read(root, NOW) == {}
 
 
+def test_folder_in_its_place_says_nothing(root: int, tmp_path: Path) -> None:
+    (tmp_path / names.VERIFIED).mkdir()
+    assert verified.read(root, NOW) == {}
+
+
 def test_held_store_is_left_alone(root: int, tmp_path: Path) -> None:
     other = opening.open_folder(str(tmp_path))
     with StoreLock(other) as lock:

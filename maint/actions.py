@@ -14,6 +14,9 @@ import msgspec
 
 from store.facts import Account, Fingerprint, Member
 
+LONGEST_LINE = 64 << 20
+"""Bytes of an action, or of anything else in a plan or a journal, as a line: a hundred thousand files of a session."""
+
 
 class Verb(StrEnum):
     UNLOCK = "unlock"

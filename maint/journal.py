@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from maint.actions import Action, Outcome, Result, Verb
+from maint.actions import LONGEST_LINE, Action, Outcome, Result, Verb
 from store import durable, names, opening
 from store.facts import Fingerprint, Place
 from store.roots import RootFds, make_folders
@@ -92,6 +92,7 @@ class IndexedLine(msgspec.Struct, frozen=True, tag_field="type", tag="indexed", 
 Line = RunLine | Action | BeginLine | SealedLine | IndexedLine | Outcome | EndLine
 _decode: Callable[[bytes], Line] = msgspec.json.Decoder(Line).decode
 _encode = msgspec.json.Encoder().encode
+_NO_LINE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Journal:
@@ -199,11 +200,9 @@ def read(roots: RootFds, run: str) -> Iterator[Line]:
     """The lines of a journal; torn ones, as a kill leaves them, are passed over."""
     fd = _open(roots, run, opening.SESSION_FLAGS)
     with open(fd, "rb") as file:
-        for line in file:
-            try:
+        while line := file.readline(LONGEST_LINE):  # of a longer one come pieces, which are torn, too
+            with suppress(*_NO_LINE):
                 yield _decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                continue
 
 
 def head(roots: RootFds, run: str) -> RunLine | None:
@@ -235,7 +234,7 @@ def _last(roots: RootFds, run: str) -> Line | None:
         tail = os.pread(fd, 8192, max(0, size - 8192))
     finally:
         os.close(fd)
-    with suppress(msgspec.DecodeError, UnicodeDecodeError):
+    with suppress(*_NO_LINE):
         return _decode(tail.rstrip(b"\n").rpartition(b"\n")[2])
     return None
 

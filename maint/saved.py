@@ -11,15 +11,12 @@ from dataclasses import dataclass
 
 import msgspec
 
-from maint.actions import Action, Packing, Verb
+from maint.actions import LONGEST_LINE, Action, Packing, Verb
 from maint.reaching import describe
 from store import names, targets
 from store.facts import Member, Place
 from store.layout import known_kinds, layout_of
 from store.marks import Why
-
-LINE_LIMIT = 1 << 20
-"""Bytes of one line; an action takes some hundred."""
 
 MOST_LEVEL = 19
 
@@ -110,7 +107,7 @@ def _lines(path: str) -> Iterator[tuple[int, bytes]]:
     try:
         with open(path, "rb") as file:
             number = 0
-            while line := file.readline(LINE_LIMIT):
+            while line := file.readline(LONGEST_LINE):
                 number += 1
                 if not line.endswith(b"\n"):
                     raise PlanUnusable(f"{path}:{number}: the line does not end; make the plan again")

@@ -346,6 +346,14 @@ def test_journal_of_nonsense_stops_nothing(ill: World) -> None:
     assert (ill.ours / "journal/notes.txt").read_text() == "mine"
 
 
+def test_journal_whose_last_line_nests_without_end_is_that_of_a_killed_run(ill: World) -> None:
+    (ill.ours / "journal").mkdir(parents=True)
+    ill.ours.chmod(0o700)
+    (ill.ours / "journal/20260101T000000-aaaaaa.ndjson").write_bytes(b'{"x":' + b"[" * 8000)
+    assert ill.maint("log").code == 0
+    swept(ill)
+
+
 def test_hostile_journal_cannot_reach_out_of_the_store(ill: World, tmp_path: Path) -> None:
     outside = ill.put("victim", b"mine", 9, within=tmp_path)
     found = outside.stat()

@@ -191,7 +191,7 @@ def _unpack(data: bytes) -> dict[str, bytes] | None:
 def _is_whole(line: bytes) -> bool:
     try:
         json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 
@@ -203,9 +203,9 @@ def _marked(path: Path) -> set[str]:
         for line in path.read_bytes().split(b"\n"):
             try:
                 mark = json.loads(line)
-            except ValueError:
+                found[mark["session"]] = mark["why"] if {"run", "at"} <= mark.keys() else "expired"
+            except (ValueError, RecursionError, TypeError, KeyError):  # somebody may have damaged it
                 continue
-            found[mark["session"]] = mark["why"]
     return {session for session, why in found.items() if why != "held"}
 
 

@@ -8,6 +8,7 @@ What it says is where to look. What is restored is checked against digests all t
 does not know is looked for in the packs themselves before anybody is told that there is none.
 """
 
+import contextlib
 import errno
 import functools
 import itertools
@@ -18,7 +19,7 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
-from store import catalogue_file, manifest, names, single
+from store import catalogue_file, looking, manifest, names, resolving, single
 from store.archived import Archived, PackFacts
 from store.catalogue_file import sum_of, sum_of_line
 from store.facts import Place
@@ -56,10 +57,11 @@ class Catalogue:
     def open(cls, place: Place, roots: RootFds, *, fresh: bool = False) -> Self:
         """The catalogue of a store, brought up to date; OSError when a folder of packs cannot be read.
 
-        With ``fresh`` every pack is read, whatever is known of it. Nothing is written where there are no packs.
+        With ``fresh`` every pack is read, whatever is known of it. Nothing is written where there are no packs, nor by
+        root where others could put something else in the place of our folder: a database is opened by its path.
         """
-        path = os.path.join(place.path, names.CATALOGUE)
-        if not catalogue_file.listed(roots):
+        path = _path(place, roots)
+        if path is None or not catalogue_file.listed(roots):
             return cls(roots, catalogue_file.in_memory(roots))
         if fresh:
             catalogue_file.remove(path)
@@ -333,6 +335,18 @@ def _frames(row: tuple[Any, ...]) -> tuple[str, list[Span], list[bytes]]:
 @functools.lru_cache(maxsize=64)
 def _is_place(label: str, pack: str) -> bool:
     return names.is_archive_root(label) and names.parse_pack_name(pack) is not None
+
+
+def _path(place: Place, roots: RootFds) -> str | None:
+    """Where the file is, or is to be; ``None`` where nobody can be sure of that."""
+    folder = resolving.fixed_path(os.path.join(place.path, names.FOLDER))
+    if folder is None:
+        return None
+    with contextlib.suppress(OSError):
+        found = looking.stat_below(roots[roots.first], names.FOLDER)
+        if found is not None and os.path.samestat(found, os.stat(folder)):
+            return os.path.join(folder, os.path.basename(names.CATALOGUE))
+    return None
 
 
 def _is_text(name: str) -> bool:

@@ -9,6 +9,7 @@ from heapq import merge
 from maint import singles
 from maint.actions import PAYLOAD, Action, Verb
 from maint.finding import Ambiguous, candidates
+from maint.owner import as_owner, made_as_owner
 from maint.reaching import open_roots
 from store import archives, edges, manifest, unpacking
 from store.archived import Archived
@@ -24,9 +25,13 @@ Found = tuple[Place, Archived]
 def archived(stores: list[Place], *, dead: bool = False) -> Iterator[Found]:
     """All sessions in packs, store by store, in the order of their ids; with ``dead`` also those that count no more."""
     for place in stores:
-        with open_roots(place) as roots, Catalogue.open(place, roots) as catalogue:
-            for each in _with_files(catalogue.sessions(dead=dead), place, roots):
-                yield place, each
+        for each in made_as_owner(place.path, _sessions(place, dead=dead)):
+            yield place, each
+
+
+def _sessions(place: Place, *, dead: bool = False) -> Iterator[Archived]:
+    with open_roots(place) as roots, Catalogue.open(place, roots) as catalogue:
+        yield from _with_files(catalogue.sessions(dead=dead), place, roots)
 
 
 def find(name: str, stores: list[Place]) -> Found | None:
@@ -50,7 +55,7 @@ def find(name: str, stores: list[Place]) -> Found | None:
 
 def newest(session: str, place: Place) -> Archived | None:
     """The newest copy of the session of exactly this id, as far as the catalogue of its store knows it."""
-    with open_roots(place) as roots, Catalogue.open(place, roots) as catalogue:
+    with as_owner(place.path), open_roots(place) as roots, Catalogue.open(place, roots) as catalogue:
         found = [each for each in catalogue.copies(session) if each.dead is None]
     return functools.reduce(lambda one, other: other if _later(one, other) else one, found) if found else None
 
@@ -58,7 +63,11 @@ def newest(session: str, place: Place) -> Archived | None:
 def _find(name: str, stores: list[Place], *, fresh: bool) -> list[Found]:
     found: list[Found] = []
     for place in stores:
-        with open_roots(place) as roots, Catalogue.open(place, roots, fresh=fresh) as catalogue:
+        with (
+            as_owner(place.path),
+            open_roots(place) as roots,
+            Catalogue.open(place, roots, fresh=fresh) as catalogue,
+        ):
             packed = catalogue.find(name)
             if not any(each.entry.id == name for each in packed):  # else no folder need be listed
                 packed += singles.find(place, roots, name)
@@ -78,27 +87,26 @@ def select(
     wanted = list(globs)
 
     def chosen(place: Place) -> Iterator[Archived]:
-        with open_roots(place) as roots, Catalogue.open(place, roots) as catalogue:
-            last: Archived | None = None
-            for each in _with_files(catalogue.sessions(), place, roots):
-                if last is not None and last.entry.id != each.entry.id:
-                    if _fits(last, wanted, ended_before):
-                        yield last
-                    last = each
-                elif last is None or _later(last, each):
-                    last = each
-            if last is not None and _fits(last, wanted, ended_before):
-                yield last
+        last: Archived | None = None
+        for each in _sessions(place):
+            if last is not None and last.entry.id != each.entry.id:
+                if _fits(last, wanted, ended_before):
+                    yield last
+                last = each
+            elif last is None or _later(last, each):
+                last = each
+        if last is not None and _fits(last, wanted, ended_before):
+            yield last
 
     for place in stores:
-        yield place, chosen(place)
+        yield place, made_as_owner(place.path, chosen(place))
 
 
 def out_of_reach(stores: list[Place]) -> list[str]:
     """The folders of packs that cannot be opened: what is there is not found."""
     found: list[str] = []
     for place in stores:
-        with open_roots(place) as roots:
+        with as_owner(place.path), open_roots(place) as roots:
             found += archives.unreachable(place, roots)
     return found
 
@@ -156,13 +164,15 @@ def copy_out(place: Place, each: Archived, folder: str) -> list[str]:
 
     Raises FileExistsError, OSError, and `store.frames.Damaged`.
     """
-    with (
-        open_roots(place) as roots,
-        Catalogue.open(place, roots) as catalogue,
-        catalogue.reader(each) as pack,
-    ):
+    with ExitStack() as stack:
+        with as_owner(place.path):
+            roots = stack.enter_context(open_roots(place))
+            with Catalogue.open(place, roots) as catalogue:
+                pack = stack.enter_context(catalogue.reader(each))
         # It may come from a long list, whose members nobody has looked at.
-        return unpacking.copy_out(pack, manifest.checked_entry(manifest.encode_entry(each.entry)), folder)
+        entry = manifest.checked_entry(manifest.encode_entry(each.entry))
+        with as_owner(folder):
+            return unpacking.copy_out(pack, entry, folder)
 
 
 def content(place: Place, each: Archived, *, raw: bool) -> Iterator[bytes]:
@@ -170,6 +180,10 @@ def content(place: Place, each: Archived, *, raw: bool) -> Iterator[bytes]:
 
     Raises OSError, and `store.frames.Damaged`: with ``raw`` perhaps only when all bytes have been given.
     """
+    return made_as_owner(place.path, _content(place, each, raw=raw), at_once=1)
+
+
+def _content(place: Place, each: Archived, *, raw: bool) -> Iterator[bytes]:
     layout = layout_of(place.kind)
     with ExitStack() as stack:
         roots = stack.enter_context(open_roots(place))

@@ -17,7 +17,7 @@ from maint.dispatch import outcomes_of
 from maint.execute import sync_roots
 from maint.holding import Held, hold, settle_store
 from maint.journal import EndLine, Journal, SealedLine
-from maint.owner import as_owner
+from maint.owner import as_owner_of
 from maint.planned import PlannedStore
 from maint.reaching import describe
 from maint.run import Bytes, Listener, Run, Summary, Unreachable
@@ -75,7 +75,7 @@ def carry_out(
 ) -> None:
     """Do what is planned for one store; when its journal cannot be written, say so and do no more."""
     try:
-        with as_owner(store.place.path):
+        with as_owner_of(store.roots):
             if not settled:
                 for outcome in settle_store(run, store):
                     listener.outcome(outcome)

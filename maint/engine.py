@@ -10,7 +10,7 @@ from maint.actions import Outcome, Verb
 from maint.carrying_out import carry_out, new_run
 from maint.holding import hold, settle_store
 from maint.judge import Protected
-from maint.owner import as_owner
+from maint.owner import as_owner, as_owner_of
 from maint.packed import shelf_of
 from maint.planned import Plan
 from maint.planning import Ground, StoreUnreadable, make_plan
@@ -40,8 +40,9 @@ def only_plan(
         grounds: list[Ground] = []
         for place in places:
             try:
-                roots = stack.enter_context(open_roots(place))
-                ground = ground_of(place, roots, policy, now)
+                with as_owner(place.path):
+                    roots = stack.enter_context(open_roots(place))
+                    ground = ground_of(place, roots, policy, now)
                 stack.callback(ground.memory.close)
                 grounds.append(ground if at is None else replace(ground, last_run=None))
             except OSError as error:
@@ -73,7 +74,7 @@ def sweep(
         settled: list[Outcome] = []
         for store in held:
             try:
-                with as_owner(store.place.path):
+                with as_owner_of(store.roots):
                     settled += settle_store(run, store)
                     ground = ground_of(store.place, store.roots, policy, now)
                     stack.callback(ground.memory.close)

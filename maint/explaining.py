@@ -12,6 +12,7 @@ from maint.contract import known_passes
 from maint.engine import ground_of, only_plan
 from maint.finding import NotFound, find
 from maint.judge import Judge, Protected
+from maint.owner import as_owner
 from maint.packed import copies_of, payloads_of
 from maint.reaching import open_roots
 from maint.run import Listener
@@ -44,7 +45,7 @@ def explain(
     """Why a session of a store or of a pack stays, or goes, or when it will; raises `NotFound` and `Ambiguous`."""
     now = time.time() if at is None else at
     place, session, each = _find(name, policy, stores, now)
-    with open_roots(place) as roots:
+    with as_owner(place.path), open_roots(place) as roots:
         ground = ground_of(place, roots, policy, now)
         if each is None:
             session = _with_copy(session, copies_of(ground.shelf, policy))

@@ -5,11 +5,11 @@ import os
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from maint import journal, undoing
 from maint.grace import grace_of
+from maint.owner import as_owner, made_as_owner
 from maint.reaching import open_roots
 from store import edges, names, opening, trash
 from store.facts import Place, Session
@@ -40,11 +40,16 @@ def sessions(
     """
     now = time.time() if at is None else at
     for place in stores:
-        layout = layout_of(place.kind)
-        listing = layout.discover(place, Moment(now, grace_of(policy, now)))
-        for found in layout.read(place, listing.context, listing.entries):
-            if isinstance(found, Session):
-                yield place, found
+        for found in made_as_owner(place.path, _sessions(place, policy, now)):
+            yield place, found
+
+
+def _sessions(place: Place, policy: "Policy | None", now: float) -> Iterator[Session]:
+    layout = layout_of(place.kind)
+    listing = layout.discover(place, Moment(now, grace_of(policy, now)))
+    for found in layout.read(place, listing.context, listing.entries):
+        if isinstance(found, Session):
+            yield found
 
 
 def find(
@@ -73,9 +78,13 @@ def find(
 def trashed(stores: list[Place]) -> Iterator[tuple[Place, Trashed]]:
     """All that waits in trash and backups."""
     for place in stores:
-        with open_roots(place) as roots:
-            for kept in trash.list_trash(roots):
-                yield place, kept
+        for kept in made_as_owner(place.path, _trashed(place)):
+            yield place, kept
+
+
+def _trashed(place: Place) -> Iterator[Trashed]:
+    with open_roots(place) as roots:
+        yield from trash.list_trash(roots)
 
 
 def find_trashed(session: str, stores: list[Place]) -> tuple[Place, str, list[Trashed]]:
@@ -83,9 +92,8 @@ def find_trashed(session: str, stores: list[Place]) -> tuple[Place, str, list[Tr
     the trash rather than the backups.
     """
     found: dict[str, list[tuple[Place, Trashed]]] = {}
-    with ExitStack() as stack:
-        for place in stores:
-            roots = stack.enter_context(open_roots(place))
+    for place in stores:
+        with as_owner(place.path), open_roots(place) as roots:
             for id_, files in undoing.find_trashed(roots, place, session).items():
                 found.setdefault(id_, []).extend((place, kept) for kept in files)
     if session in found:
@@ -106,6 +114,10 @@ def find_trashed(session: str, stores: list[Place]) -> tuple[Place, str, list[Tr
 
 def content(place: Place, session: Session, *, raw: bool) -> Iterator[bytes]:
     """The session's records for a person, a line each, or its bytes as they are; OSError if it cannot be read."""
+    return made_as_owner(place.path, _content(place, session, raw=raw), at_once=1)
+
+
+def _content(place: Place, session: Session, *, raw: bool) -> Iterator[bytes]:
     layout = layout_of(place.kind)
     with open_roots(place) as roots:
         for member in session.members:
@@ -137,12 +149,16 @@ def content(place: Place, session: Session, *, raw: bool) -> Iterator[bytes]:
 def log(run: str | None, stores: list[Place]) -> Iterator[journal.Line]:
     """The first and last lines of all runs, oldest first, or every line of one run."""
     for place in stores:
-        with open_roots(place) as roots:
-            for each in journal.runs(roots) if run is None else [run]:
-                if run is None:
-                    yield from journal.frame(roots, each)
-                elif each in journal.runs(roots):
-                    yield from journal.read(roots, each)
+        yield from made_as_owner(place.path, _log(run, place))
+
+
+def _log(run: str | None, place: Place) -> Iterator[journal.Line]:
+    with open_roots(place) as roots:
+        for each in journal.runs(roots) if run is None else [run]:
+            if run is None:
+                yield from journal.frame(roots, each)
+            elif each in journal.runs(roots):
+                yield from journal.read(roots, each)
 
 
 def id_of(place: Place, kept: Trashed) -> str:

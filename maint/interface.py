@@ -11,12 +11,14 @@ Times are seconds since the epoch; ``None`` for ``now`` or ``at`` is the present
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from maint import archived, undoing
 from maint.actions import PAYLOAD, Action
 from maint.carrying_out import carry_out_actions
 from maint.finding import NotFound, find_trashed
+from maint.owner import as_owner
 from maint.reaching import open_roots
 from maint.run import Listener, Run
 from maint.workers import default_jobs
@@ -107,7 +109,7 @@ def undo(
     work = []
     impossible: list[str] = []
     for place in stores:
-        with open_roots(place) as roots:
+        with as_owner(place.path), open_roots(place) as roots:
             undone = undoing.undo_of(roots, place, run)
         if undone is not None:
             work.append((place, undone.actions))
@@ -190,8 +192,11 @@ def copy_out(session: str, stores: list[Place], folder: str) -> list[str]:
         if isinstance(found, Archived):
             copies += archived.copy_out(place, found, folder)
             continue
-        with open_roots(place) as roots:
-            copies += copying.copy_session(roots, found, folder)
+        with ExitStack() as stack:
+            with as_owner(place.path):
+                roots = stack.enter_context(open_roots(place))
+            with as_owner(folder):
+                copies += copying.copy_session(roots, found, folder)
     return copies
 
 
@@ -218,7 +223,7 @@ def _payload(place: Place, session: str) -> Iterator[_Waiting]:
 
 def _fit(place: Place, kept: list[Trashed]) -> list[Trashed]:
     """Those of a session's files that are to be asked for."""
-    with open_roots(place) as roots:
+    with as_owner(place.path), open_roots(place) as roots:
         return undoing.all_or_refused(roots, kept)
 
 

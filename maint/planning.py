@@ -19,7 +19,7 @@ from maint.judge import (
     unique_name,
 )
 from maint.kin import Child, takes_away, with_their_parents
-from maint.owner import as_owner
+from maint.owner import as_owner_of
 from maint.packed import Shelf, copies_of, is_packed, look_at_packs, payloads_of, plan_compaction
 from maint.planned import Plan, PlannedStore
 from maint.refusing import clock_refusal, refusals
@@ -92,7 +92,7 @@ def make_plan(
         judge.watch(laps.judging)
         spool: IO[bytes] = Spool()
         laps.enter("list")
-        with as_owner(place.path):
+        with as_owner_of(ground.shelf.roots):
             try:
                 listing = layout.discover(place, Moment(now, grace_of(policy, now)))
             except OSError as error:
@@ -115,7 +115,7 @@ def make_plan(
             comparisons.setdefault(position, Comparison()).groups[group].append(row)
         found.rows.clear()
         store = PlannedStore(place, found.tally, found.problems, complete=found.complete)
-        with as_owner(place.path):
+        with as_owner_of(ground.shelf.roots):
             packed = Judge(policy, passes, place.name, now, ground.spared, of="archived")
             look_at_packs(ground.shelf, store, packed, comparisons, spool)
         read.append((ground, judge, store, found, spool))
@@ -160,9 +160,14 @@ def make_plan(
             told = judge.other(judge.indexes, index)
             if told is not None and isinstance(told[1], Act):
                 store.add(action_for_index(store.place, index, told[0].options.pass_name, told[1]))
-        for leftover in listing.leftovers:
-            if leftover.leads_to_session and is_packed(ground.shelf, leftover.session):
-                continue  # it will lead there again
+        with as_owner_of(ground.shelf.roots):
+            leftovers = [
+                leftover
+                for leftover in listing.leftovers
+                # What leads to a packed session will lead there again.
+                if not (leftover.leads_to_session and is_packed(ground.shelf, leftover.session))
+            ]
+        for leftover in leftovers:
             told = judge.other(judge.leftovers, leftover)
             if told is not None and isinstance(told[1], Act):
                 store.add(action_for_other(store.place, leftover, told[0].options.pass_name, told[1], None))
@@ -174,8 +179,9 @@ def make_plan(
                 after = lock.session if lock.session in found.claimed else None
                 store.add(action_for_other(store.place, lock, told[0].options.pass_name, told[1], after))
         if expire:
-            plan_compaction(ground.shelf, store, judge)
-            _expire(store, ground, policy, now)
+            with as_owner_of(ground.shelf.roots):
+                plan_compaction(ground.shelf, store, judge)
+                _expire(store, ground, policy, now)
         tally = store.tally
         for name, count in sorted(tally.unread.items()):
             text = f"{count} sessions lack a fact that {name} asks for, and are left alone by it"

@@ -17,6 +17,8 @@ def open_roots(place: Place, held: Held | None = None) -> RootFds:
 
     ``held`` is for whoever works for another: the lock is that of the folders that he has opened, and whatever their
     paths lead to by now is another store, to which nothing is done.
+    PermissionError if root would work with his own rights in a store of somebody else: whoever takes those of its owner
+    (`maint.owner`) and finds it another one's a moment later has been led astray.
     """
     for path in place.roots.values():
         try:
@@ -26,7 +28,7 @@ def open_roots(place: Place, held: Held | None = None) -> RootFds:
             raise OSError(errno.EILSEQ, text, path) from None
     first = next(iter(place.roots))
     known = held or {}
-    return RootFds(
+    roots = RootFds(
         {
             label: path
             for label, path in place.roots.items()
@@ -34,6 +36,10 @@ def open_roots(place: Place, held: Held | None = None) -> RootFds:
         },
         known,
     )
+    if os.geteuid() == 0 and roots.stat(first).st_uid != 0:
+        roots.close()
+        raise PermissionError(errno.EPERM, "its owner changed while it was opened", place.path)
+    return roots
 
 
 def _can_be_opened(path: str, held: os.stat_result | None) -> bool:

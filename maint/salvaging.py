@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from maint.finding import NotFound
+from maint.owner import as_owner
 from store import names, opening
 from store.facts import Place
 from store.salvaged import Fate, Salvaged
@@ -60,20 +61,30 @@ def salvage(
     """
     began = time.monotonic()
     report = Report(pack, folder)
-    source = os.open(pack, _FLAGS)
+    with as_owner(os.path.dirname(os.path.abspath(pack))):
+        source = os.open(pack, _FLAGS)
     try:
         if not stat.S_ISREG(os.fstat(source).st_mode):
             raise OSError(errno.EINVAL, "it is no regular file", pack)
-        os.makedirs(folder, exist_ok=True)
-        top = opening.open_folder(folder)
-        try:
-            _save(Salvage(source, top), report, told, stop)
-        finally:
-            os.close(top)
+        with as_owner(_there(folder)):
+            os.makedirs(folder, exist_ok=True)
+            top = opening.open_folder(folder)
+            try:
+                _save(Salvage(source, top), report, told, stop)
+            finally:
+                os.close(top)
     finally:
         os.close(source)
     report.seconds = time.monotonic() - began
     return report
+
+
+def _there(folder: str) -> str:
+    """The folder itself, or the one above it in which it would be made: its owner has a say in what is put there."""
+    path = os.path.abspath(folder)
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)
+    return path
 
 
 def _save(

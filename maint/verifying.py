@@ -18,7 +18,7 @@ import msgspec
 
 from maint.finding import NotFound
 from maint.loading import Done, Job, Loader
-from maint.owner import as_owner
+from maint.owner import as_owner, as_owner_of
 from maint.reaching import describe, open_roots
 from maint.run import Listener
 from maint.verifiable import Archive, File, Pack
@@ -129,7 +129,7 @@ class _Reader:
         for _, group in groupby(chosen, lambda each: id(each[0])):
             some = list(group)
             shelf = some[0][0]
-            with as_owner(shelf.place.path):
+            with as_owner_of(shelf.roots):
                 self._read_from(shelf, [archive for _, archive in some], jobs)
         self._result.stopped = self._listener.stop()
 

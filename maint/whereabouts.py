@@ -3,10 +3,12 @@
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from maint.owner import as_owner
 from store.archives import with_archives
 from store.facts import Place
 from store.layout import Layout, Moment, known_kinds, known_layouts, layout_of
@@ -45,7 +47,9 @@ def places_named(specs: "Sequence[StoreSpec | Named]", env: Mapping[str, str] | 
 
 def _with_all_roots(place: Place) -> Place:
     """The store with the folders of its packs, and those elsewhere that its entries lead to."""
-    return with_targets(with_archives(place), layout_of(place.kind).targets(place))
+    with suppress(OSError), as_owner(place.path):
+        return with_targets(with_archives(place), layout_of(place.kind).targets(place))
+    return place  # whoever opens it says what is wrong with it
 
 
 def _places(specs: "Sequence[StoreSpec | Named]", env: Mapping[str, str]) -> list[Place]:
@@ -87,11 +91,12 @@ def place_at(path: str, now: float, env: Mapping[str, str] | None = None) -> Pla
     """The store at an absolute path, of the kind whose sessions lie there; OSError if it cannot be read."""
     env = os.environ if env is None else env
     home = os.path.expanduser("~")
-    for kind, layout in known_layouts().items():
-        place = Place(os.path.basename(path) or kind, kind, layout.roots({"path": path}, env, home))
-        place = msgspec.structs.replace(place, roots={**place.roots, **layout.targets(place)})
-        if layout.discover(place, Moment(now, 0.0)).entries:
-            return _with_all_roots(place)
+    with as_owner(path):
+        for kind, layout in known_layouts().items():
+            place = Place(os.path.basename(path) or kind, kind, layout.roots({"path": path}, env, home))
+            place = msgspec.structs.replace(place, roots={**place.roots, **layout.targets(place)})
+            if layout.discover(place, Moment(now, 0.0)).entries:
+                return _with_all_roots(place)
     raise NoStore(
         f"no sessions of {', '.join(known_kinds())} in {printable(path)}; name the store in a policy"
     )

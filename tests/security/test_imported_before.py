@@ -1,0 +1,60 @@
+"""What root does as somebody else needs no module that was not imported before: that user may not be able to read it."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from robbed_world import Robbed
+from tried import LONG, Tally
+
+KINDS = ("rec", "opendev", "outrig", "opendev-snapshots") if LONG else ("rec", "outrig")
+
+PROBE = """\
+import os, sys
+from maint.cli import main
+
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if os.geteuid():
+            print("imported:", name, file=sys.stderr, flush=True)
+
+sys.meta_path.insert(0, Watch())
+sys.argv[0] = "maint"
+main()
+"""
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can work in the store of another user")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as top:  # pytest's own ones are closed to others
+        os.chmod(top, 0o755)
+        yield Path(top)
+
+
+def imported(world: Robbed, *arguments: str) -> list[str]:
+    """What the program imports while it has the rights of the thief."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, *arguments],
+        env=world.env,
+        cwd=world.folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return [line.split()[1] for line in done.stderr.splitlines() if line.startswith("imported: ")]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_imported_with_the_rights_of_somebody_else(kind: str, folder: Path, tally: Tally) -> None:
+    world = Robbed(folder / kind, kind, shared=False)
+    verbs = list(world.verbs())
+    found = [f"{' '.join(verb)}: {name}" for verb in verbs for name in imported(world, *verb)]
+    tally("imported as somebody else", kind, len(verbs), wrong=len(found))
+    assert not found, "\n".join(found)

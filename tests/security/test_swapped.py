@@ -1,0 +1,55 @@
+"""Another user swaps what lies in the store for links and worse while root works there: nothing outside is touched or told.
+
+In the one form the store is his, so that root must work there with his rights; in the other it is root's own, and
+everybody may write to it, so that nothing but care keeps root from following him.
+How many rounds are gone, each with every verb, is in `tried`.
+"""
+
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from robbed_world import Robbed
+from swapper import swapping
+from tried import LONG, Tally, at_most
+
+KINDS = ("rec", "opendev", "outrig", "opendev-snapshots") if LONG else ("rec", "outrig")
+ROUNDS = at_most(2) or 100
+
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can work in the store of another user"),
+    pytest.mark.skipif(shutil.which("zstd") is None, reason="there is no zstd to look into packs with"),
+]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder in memory if there is one, because whoever waits for a disk swaps less; pytest's own are closed to others."""
+    memory = "/dev/shm"
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as top:
+        os.chmod(top, 0o755)
+        yield Path(top)
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["his", "shared"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_whatever_is_swapped_nothing_outside_is_touched_or_told(
+    kind: str, shared: bool, folder: Path, tally: Tally
+) -> None:
+    whose = "shared" if shared else "his"
+    found: Counter[str] = Counter()
+    swaps = 0
+    for number in range(ROUNDS):
+        world = Robbed(folder / str(number), kind, shared=shared)
+        with swapping(world, number) as made:
+            answers = {" ".join(verb): world.as_root(*verb) for verb in world.verbs()}
+        swaps += made.count
+        found.update(world.wrong(answers))
+        shutil.rmtree(world.top)
+    tally("swapped while root works", f"{kind}: {whose}, verbs", ROUNDS * len(answers), wrong=found.total())
+    tally("swapped while root works", f"{kind}: {whose}, swaps", swaps)
+    assert not found, "\n".join(found)

@@ -1,7 +1,7 @@
 """The file that the catalogue is in: a database that is used if it is exactly ours, and made anew if it is not.
 
 What is guarded: nothing is believed of a file that somebody may have made, and nothing is read or written through a
-link.
+link; and nobody but its owner can read the names of sessions in it.
 Whoever reads a row compares its sum, because a database does not notice that its content has changed on the disk.
 
 Not guarded: two processes of which one finds the file damaged while the other writes it. Both have what they need,
@@ -25,6 +25,7 @@ from store.manifest import Entry
 from store.roots import RootFds
 
 _VERSION = 1
+_NEW_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _WAIT = 5.0
 _LONGEST = 80 << 20  # bytes of a value: more than any line of a manifest has
 _SCHEMA = (
@@ -65,7 +66,9 @@ def connect(path: str, roots: RootFds) -> sqlite3.Connection:
     sqlite3.Error if it is not exactly ours, or cannot be used; OSError when a folder of packs cannot be read.
     """
     _require_files(path)
-    address = f"file:{quote(os.fsencode(path))}?mode=rwc"
+    with suppress(OSError):  # it is there; or it cannot be made, and then SQLite says so
+        os.close(os.open(path, _NEW_FLAGS, 0o600))  # it would let everybody read it
+    address = f"file:{quote(os.fsencode(path))}?mode=rw"
     db = sqlite3.connect(address, uri=True, timeout=_WAIT, isolation_level=None)
     try:
         db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)

@@ -8,7 +8,7 @@ import msgspec
 
 from maint import settle
 from maint.actions import Outcome
-from maint.owner import as_owner
+from maint.owner import as_owner, as_owner_of
 from maint.reaching import describe, open_roots
 from maint.run import Busy, Run, Unreachable
 from store import durable, names, targets
@@ -39,7 +39,7 @@ def hold(
                 roots = stack.enter_context(open_roots(place))
                 lock = StoreLock(roots[roots.first])
                 if _acquire(lock, wait, stop):
-                    stack.callback(lock.release)
+                    stack.callback(_release, lock, roots)
                     _introduce(roots)
                     targets.record(place, roots)
                     held.append(Held(place, roots, lock))
@@ -48,6 +48,11 @@ def hold(
         except OSError as error:
             run.unreachable.append(Unreachable(place, describe(error)))
     return held
+
+
+def _release(lock: StoreLock, roots: RootFds) -> None:
+    with as_owner_of(roots):
+        lock.release()
 
 
 def _acquire(lock: StoreLock, wait: float, stop: Callable[[], bool]) -> bool:

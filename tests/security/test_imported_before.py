@@ -1,17 +1,16 @@
 """What root does as somebody else needs no module that was not imported before: that user may not be able to read it."""
 
-import os
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from robbed_world import Robbed
+from robbed_world import Robbed, folder, needs_root, needs_zstd
 from tried import LONG, Tally
 
-KINDS = ("rec", "opendev", "outrig", "opendev-snapshots") if LONG else ("rec", "outrig")
+__all__ = ["folder"]
+
+KINDS = ("rec", "opendev", "outrig", "opendev-snapshots") if LONG else ("rec",)
 
 PROBE = """\
 import os, sys
@@ -27,14 +26,7 @@ sys.argv[0] = "maint"
 main()
 """
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can work in the store of another user")
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as top:  # pytest's own ones are closed to others
-        os.chmod(top, 0o755)
-        yield Path(top)
+pytestmark = [needs_root, needs_zstd]
 
 
 def imported(world: Robbed, *arguments: str) -> list[str]:

@@ -1,56 +1,22 @@
 """What led root astray, each by itself: links and folders that somebody else put in root's way."""
 
 import os
-import shutil
 import sqlite3
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from robbed_world import THIEF, Robbed
+from robbed_world import THIEF, Robbed, as_thief, folder, in_vault, needs_root, needs_zstd, replace_by_link
 
 from maint import owner, reaching
 
-pytestmark = [
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root can work in the store of another user"),
-    pytest.mark.skipif(shutil.which("zstd") is None, reason="there is no zstd to look into packs with"),
-]
+__all__ = ["folder"]
 
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as top:  # pytest's own ones are closed to others
-        os.chmod(top, 0o755)
-        yield Path(top)
+pytestmark = [needs_root, needs_zstd]
 
 
 @pytest.fixture
 def his(folder: Path) -> Robbed:
     return Robbed(folder / "his", "rec", shared=False)
-
-
-@contextmanager
-def as_thief() -> Iterator[None]:
-    """Whatever is made in the context is the thief's, as if he had made it."""
-    os.setegid(THIEF)
-    os.seteuid(THIEF)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(0)
-
-
-def replace_by_link(world: Robbed, path: Path, target: Path) -> None:
-    with as_thief():
-        path.rename(path.with_name(f"{path.name}.away"))
-        path.symlink_to(target)
-
-
-def in_vault(world: Robbed, path: Path) -> Path:
-    return world.vault / path.relative_to(world.thief / "store")
 
 
 def wrong(world: Robbed, *verbs: list[str]) -> list[str]:

@@ -5,34 +5,21 @@ everybody may write to it, so that nothing but care keeps root from following hi
 How many rounds are gone, each with every verb, is in `tried`.
 """
 
-import os
 import shutil
-import tempfile
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from robbed_world import Robbed
+from robbed_world import Robbed, folder, needs_root, needs_zstd
 from swapper import swapping
 from tried import LONG, Tally, at_most
 
+__all__ = ["folder"]
+
 KINDS = ("rec", "opendev", "outrig", "opendev-snapshots") if LONG else ("rec", "outrig")
-ROUNDS = at_most(2) or 100
+ROUNDS = at_most(1) or 200
 
-pytestmark = [
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root can work in the store of another user"),
-    pytest.mark.skipif(shutil.which("zstd") is None, reason="there is no zstd to look into packs with"),
-]
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder in memory if there is one, because whoever waits for a disk swaps less; pytest's own are closed to others."""
-    memory = "/dev/shm"
-    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as top:
-        os.chmod(top, 0o755)
-        yield Path(top)
+pytestmark = [needs_root, needs_zstd]
 
 
 @pytest.mark.parametrize("shared", [False, True], ids=["his", "shared"])

@@ -21,7 +21,7 @@ from maint.tally import Tally
 from maint.verdicts import Act, Compare, Kept, No, Verdict, Wait
 from store.archived import Archived
 from store.facts import Place, Problem, Session
-from store.names import printable
+from store.names import one_line, printable
 from store.trash import Trashed
 
 if TYPE_CHECKING:  # it brings all of planning with it
@@ -310,7 +310,11 @@ def trashed_row(place: Place, kept: Trashed) -> str:
 
 
 def log_text(line: journal.Line) -> str:
-    """A line of a journal in words."""
+    """A line of a journal in words, as one line whoever wrote the journal."""
+    return one_line(_log_text(line))
+
+
+def _log_text(line: journal.Line) -> str:
     match line:
         case RunLine():
             about = f" of {line.about}" if line.about else ""

@@ -2,10 +2,12 @@
 
 import sys
 
+from store.names import one_line
+
 
 def say(text: str) -> None:
-    """One line on stderr, under our name."""
-    print(f"maint: {text}", file=sys.stderr)
+    """One line on stderr, or several, under our name; whatever is told in it, a terminal obeys none of it."""
+    print("maint:", "\n".join(map(one_line, text.split("\n"))), file=sys.stderr)
 
 
 class Stopped(BaseException):

@@ -231,6 +231,14 @@ def printable(text: str) -> str:
     return "".join(map(_shown, text))
 
 
+def one_line(text: str) -> str:
+    """Text as one line that a terminal shows, as `printable` does it; but names in it may be printable already.
+
+    So a backslash stays one, and two texts may look the same.
+    """
+    return text if text.isprintable() else "".join(char if char == "\\" else _shown(char) for char in text)
+
+
 def _shown(char: str) -> str:
     if char == "\\":
         return "\\\\"

@@ -207,3 +207,8 @@ def test_printable_escapes_read_like_source() -> None:
     assert names.printable("a\u202eb\U000e0001") == r"a\u202eb\U000e0001"
     assert names.printable("\\") == r"\\"
     assert names.printable(string.ascii_letters + " äß漢") == string.ascii_letters + " äß漢"
+
+
+def test_text_with_names_that_are_printable_already_is_one_line_and_no_more_escaped() -> None:
+    assert names.one_line("a\\x1b is gone") == "a\\x1b is gone"
+    assert names.one_line("a\nmaint: \x1b[31m\u202e\udcff\\") == "a\\nmaint: \\x1b[31m\\u202e\\xff\\"

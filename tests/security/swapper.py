@@ -11,6 +11,7 @@ import random
 import signal
 import struct
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -48,6 +49,8 @@ def swapping(world: Robbed, seed: int) -> Iterator[Swaps]:
             os.setresgid(THIEF, THIEF, THIEF)
             os.setresuid(THIEF, THIEF, THIEF)
             _swap_for_ever(world, random.Random(seed), swaps)
+        except BaseException:  # noqa: BLE001  whatever it was, it is shown
+            traceback.print_exc()
         finally:
             os._exit(1)
     try:
@@ -56,6 +59,7 @@ def swapping(world: Robbed, seed: int) -> Iterator[Swaps]:
                 raise AssertionError("the thief gave up")
             os.sched_yield()
         yield swaps
+        assert os.waitpid(child, os.WNOHANG) == (0, 0), "the thief gave up"
     finally:
         with suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
@@ -68,7 +72,8 @@ def _swap_for_ever(world: Robbed, luck: random.Random, swaps: Swaps) -> None:
     made.mkdir(exist_ok=True)
     for number in range(1 << 40):
         if number % 100 == 0:
-            targets = list(_targets(world))
+            with suppress(OSError):  # what he has swapped himself may not be his to look at
+                targets = list(_targets(world))
         target = luck.choice(targets)
         decoy = made / str(number)
         with suppress(OSError):

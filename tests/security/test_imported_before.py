@@ -12,6 +12,8 @@ __all__ = ["folder"]
 
 KINDS = ("rec", "opendev", "outrig", "opendev-snapshots") if LONG else ("rec",)
 
+SHORT = ("sweep", "undo", "salvage", "verify")
+
 PROBE = """\
 import os, sys
 from maint.cli import main
@@ -46,7 +48,7 @@ def imported(world: Robbed, *arguments: str) -> list[str]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_is_imported_with_the_rights_of_somebody_else(kind: str, folder: Path, tally: Tally) -> None:
     world = Robbed(folder / kind, kind, shared=False)
-    verbs = list(world.verbs())
+    verbs = [verb for verb in world.verbs() if LONG or verb[0] in SHORT]
     found = [f"{' '.join(verb)}: {name}" for verb in verbs for name in imported(world, *verb)]
     tally("imported as somebody else", kind, len(verbs), wrong=len(found))
     assert not found, "\n".join(found)

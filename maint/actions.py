@@ -138,6 +138,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="
     trashed: int = 0
     """The bytes of originals that went to the trash when their session was archived."""
 
+    carried: int = 0
+    """The bytes that were appended to the old file of a rewritten session, and so to the new one."""
+
 
 def outcome_of(
     n: int,
@@ -150,6 +153,7 @@ def outcome_of(
     pack: str | None = None,
     freed: int = 0,
     trashed: int = 0,
+    carried: int = 0,
 ) -> Outcome:
     """The outcome of the action at place ``n``."""
     return Outcome(
@@ -167,4 +171,5 @@ def outcome_of(
         pack=pack if pack is not None else action.pack,
         freed=freed,
         trashed=trashed,
+        carried=carried,
     )

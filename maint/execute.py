@@ -166,6 +166,7 @@ class Hands:
         made: list[Member] = []
         told: list[str] = []
         left: Fingerprint | None = None
+        carried = 0
         try:
             for part, path in enumerate(mend.paths, 1):
                 build = partial(mend.build, path=path)
@@ -176,9 +177,9 @@ class Hands:
                 rewritten = yield from change.rewriting(
                     self.roots, mend.source, self._run, n, build, idle=idle
                 )
-                left = rewritten.fingerprint
-                if rewritten.carried:
-                    told.append(f"carried over {rewritten.carried} bytes that were appended meanwhile")
+                left, carried = rewritten.fingerprint, rewritten.carried
+                if carried:
+                    told.append(f"carried over {carried} bytes that were appended meanwhile")
                 told.append(f"the original is {rewritten.backup}")
         except BaseException:
             if made:
@@ -187,7 +188,9 @@ class Hands:
         if action.name is not None:
             told.insert(0, f"renamed to {action.name}")
         told.insert(0, mend.account())
-        return outcome_of(n, action, Result.DONE, "; ".join(told), left=left, made=tuple(made))
+        return outcome_of(
+            n, action, Result.DONE, "; ".join(told), left=left, made=tuple(made), carried=carried
+        )
 
     def _reindex(self, n: int, action: Action, touched: frozenset[str]) -> Outcome:
         """Make a file that lists sessions tell what is there, all of it."""

@@ -188,6 +188,7 @@ def _see_to_late_writers(roots: RootFds, place: Place) -> tuple[list[Outcome], l
     outcomes: list[Outcome] = []
     problems: list[Problem] = []
     planned: dict[str, dict[tuple[str, str], tuple[int, Action]]] = {}
+    carried: dict[str, Counter[int]] = {}
     late = [
         kept
         for kept in trash.list_trash(roots)
@@ -195,14 +196,14 @@ def _see_to_late_writers(roots: RootFds, place: Place) -> tuple[list[Outcome], l
     ]
     for kept in late:
         if kept.run not in planned:
-            planned[kept.run] = _actions_of(roots, kept.run)
+            planned[kept.run], carried[kept.run] = _told_of(roots, kept.run)
         if (kept.root, kept.path) not in planned[kept.run]:
             continue
         n, action = planned[kept.run][kept.root, kept.path]
         if kept.fingerprint.same_content(_member(action, kept).fingerprint):
             continue
         try:
-            outcome = _bring_home(roots, kept, n, action)
+            outcome = _bring_home(roots, kept, n, action, carried[kept.run][n])
         except (Skip, OSError) as error:
             text = f"was written to after run {kept.run} had put it there, but {error}; look at it by hand"
             problems.append(Problem(place.name, names.printable(kept.kept), text, grave=True))
@@ -224,8 +225,11 @@ def _member(action: Action, kept: Trashed) -> Member:
     return next(each for each in action.members if (each.root, each.path) == (kept.root, kept.path))
 
 
-def _bring_home(roots: RootFds, kept: Trashed, n: int, action: Action) -> Outcome | None:
-    """Give a session what was written to its trashed or backed up self; ``None`` if it has that already."""
+def _bring_home(roots: RootFds, kept: Trashed, n: int, action: Action, carried: int) -> Outcome | None:
+    """Give a session what was written to its trashed or backed up self; ``None`` if it has that already.
+
+    Of a backup so many bytes are known to be ``carried`` over, whatever has become of the session since.
+    """
     if any(member.root not in roots.labels for member in action.members):
         raise Skip("the folder that it came from is not there now")
     if not kept.backup:
@@ -246,10 +250,11 @@ def _bring_home(roots: RootFds, kept: Trashed, n: int, action: Action) -> Outcom
     # What is no longer than it was has been changed in place, and of that nothing can be carried over.
     if kept.fingerprint.size <= member.fingerprint.size:
         raise Skip("the session was made from what it was before")
-    carried = carry_over(roots, member, kept.run)
-    if not carried:
+    more = carry_over(roots, member, kept.run, carried=carried)
+    if not more:
         return None
-    return outcome_of(n, action, Result.DONE, f"carried over {carried} bytes that were appended late")
+    text = f"carried over {more} bytes that were appended late"
+    return outcome_of(n, action, Result.DONE, text, carried=more)
 
 
 def _make_durable(roots: RootFds) -> None:
@@ -258,11 +263,22 @@ def _make_durable(roots: RootFds) -> None:
         durable.sync_file_system(roots[home], home)
 
 
-def _actions_of(roots: RootFds, run: str) -> dict[tuple[str, str], tuple[int, Action]]:
-    """The actions of a run with their places, by the files they were about; empty if it has no journal."""
+def _told_of(roots: RootFds, run: str) -> tuple[dict[tuple[str, str], tuple[int, Action]], Counter[int]]:
+    """The actions of a run with their places, by the files they were about, and the bytes carried over by each.
+
+    Nothing if it has no journal.
+    """
     found: dict[tuple[str, str], tuple[int, Action]] = {}
+    carried: Counter[int] = Counter()
+    n = 0
     with suppress(FileNotFoundError):
-        actions = (line for line in journal.read(roots, run) if isinstance(line, Action))
-        for n, action in enumerate(actions):
-            found.update({(member.root, member.path): (n, action) for member in action.members})
-    return found
+        for line in journal.read(roots, run):
+            match line:
+                case Action():
+                    found.update({(member.root, member.path): (n, line) for member in line.members})
+                    n += 1
+                case Outcome():
+                    carried[line.n] += line.carried
+                case _:
+                    pass
+    return found, carried

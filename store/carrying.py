@@ -2,6 +2,8 @@
 
 What is guarded: a line that a writer appends through a descriptor of the old file ends up in the new one too, once,
 behind what is there.
+As long as somebody has the old file open for writing nothing of it is carried over: what he has written so far may be
+half a line, or room that he is about to fill.
 """
 
 import os
@@ -18,21 +20,24 @@ from store.roots import RootFds
 _PATIENCE = 2.0  # seconds for a writer that was kept waiting to finish his line
 
 
-def carry_over(roots: RootFds, member: Member, run: str) -> int:
+def carry_over(roots: RootFds, member: Member, run: str, *, carried: int = 0) -> int:
     """Append to a rewritten session what was added to its backup since, unless it holds that already; how many bytes.
 
-    ``member`` is what was planned before the rewrite.
+    ``member`` is what was planned before the rewrite; so many bytes behind that are known to be ``carried`` over.
+    Nothing is done while somebody has the backup open for writing: ask again later.
     Raises Skip if there is no such backup, or the session is gone.
     """
-    since = member.fingerprint.size
+    since = member.fingerprint.size + carried
     backup = names.backup_path(run, member.root, member.path)
     try:
         old = opening.open_below(roots[roots.home(member.root)], backup)
     except FileNotFoundError:
         raise Skip("has no backup of that run") from None
     try:
+        # Whoever opens it behind this look writes behind it, too, and is seen by the next one.
+        writes = leases.probe(old) is Lease.BUSY
         found = os.fstat(old)
-        if not stat.S_ISREG(found.st_mode) or found.st_size <= since:
+        if writes or not stat.S_ISREG(found.st_mode) or found.st_size <= since:
             return 0
         if found.st_size - since > edges.RECORD_LIMIT:
             raise Skip("was appended to by more than can be carried over at once")
@@ -51,24 +56,23 @@ def carry_over(roots: RootFds, member: Member, run: str) -> int:
 
 
 def carry_tail(old: int, since: int, new: int, what: str) -> Steps[tuple[int, bool]]:
-    """Append to the new file what late writers add to the old one, until there are none, or they take too long.
+    """Append to the new file what late writers have added to the old one, when there are none any more.
 
-    How many bytes that was, and whether somebody still has the old one open for writing.
+    How many bytes that was, and whether they take too long: then it is none, and somebody still has the old one open
+    for writing.
     """
-    carried = 0
     deadline = time.monotonic() + _PATIENCE
-    while True:
-        # A lease that is held before the copy says that the copy is all there will be.
-        lease = leases.read_lease(old)
-        more = durable.append_rest(old, since + carried, new)
-        carried += more
-        if more:
-            yield Durable(new, what)
-        if lease is Lease.HELD or (lease is Lease.UNAVAILABLE and not more):
-            return carried, False
+    while (lease := leases.read_lease(old)) is Lease.BUSY:
         if time.monotonic() > deadline:
-            return carried, True
+            return 0, True
         yield LATER
+    carried = 0
+    while more := durable.append_rest(old, since + carried, new):
+        carried += more
+        yield Durable(new, what)
+        if lease is Lease.HELD:
+            break  # it was held before the copy, so that the copy is all there will be
+    return carried, False
 
 
 def _holds(fd: int, needle: bytes) -> bool:

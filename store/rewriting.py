@@ -28,7 +28,8 @@ class Rewritten(msgspec.Struct, frozen=True):
 
     ``backup`` is relative to the root ``home``; ``old_size`` is how long the file was when it was planned.
     ``carried`` counts the bytes that somebody appended meanwhile and that were appended to the new file as well.
-    ``busy`` means that somebody still has the old file open for writing: ``carry_over`` is to be called later.
+    ``busy`` means that somebody still has the old file open for writing: ``carry_over`` is to be called later, and
+    nothing was carried yet.
     """
 
     fingerprint: Fingerprint

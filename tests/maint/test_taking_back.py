@@ -366,6 +366,28 @@ def test_late_append_to_a_backup_is_carried_over_once(ill: World, after: float) 
     assert (ill.sessions / f"{session_id(2)}.ndjson").read_bytes().count(late) == 1
 
 
+def test_late_appends_to_a_backup_are_each_carried_over_once(ill: World) -> None:
+    run = ill.sweep().id
+    kept = ill.ours / f"backup/{run}/sessions/{session_id(2)}.ndjson"
+    late = [
+        b'{"type":"command","index":%d,"command":"late","cwd":"/","started_at":1}\n' % n for n in range(3)
+    ]
+    for each in late:
+        appended(kept, each, ill.now + 60)
+        ill.sweep()
+    data = (ill.sessions / f"{session_id(2)}.ndjson").read_bytes()
+    assert [data.count(each) for each in late] == [1, 1, 1]
+
+
+def test_late_append_that_was_carried_over_needs_nobody_when_the_session_has_gone(ill: World) -> None:
+    run = ill.sweep().id
+    appended(ill.ours / f"backup/{run}/sessions/{session_id(2)}.ndjson", b"late\n", ill.now + 60)
+    ill.sweep()
+    (ill.sessions / f"{session_id(2)}.ndjson").unlink()
+    answer = ill.maint("sweep")
+    assert (answer.code, answer.err) == (0, "")
+
+
 def test_late_append_that_cannot_come_back_needs_a_person_and_is_not_lost(ill: World) -> None:
     run = ill.sweep().id
     made = ill.put(f"{session_id(4)}.ndjson", content("complete", session_id(4), ill.now - DAY), 1)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from store import carrying, leases, names, opening, syscalls
+from store import carrying, exchanging, leases, names, opening, syscalls
 from store.change import RootFds, Skip, Stranded, carry_over, expire, move_to_trash, rewrite
 from store.durable import Poisoned
 from store.facts import Fingerprint, Member
@@ -443,6 +443,41 @@ def test_writer_who_stays_is_reported_and_his_lines_are_carried_over_later(
     assert carry_over(roots, member, RUN) == 5
     assert carry_over(roots, member, RUN) == 0
     assert (path / "a").read_text() == NEW + "late\n"
+
+
+def test_lines_of_a_writer_who_stays_are_carried_over_once_and_whole(
+    roots: RootFds, path: Path, member: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(carrying, "_PATIENCE", 0.01)
+    descriptors = []
+
+    def open_late() -> None:
+        os.truncate(path / "a", len(OLD))  # breaks our lease, as somebody does who waits until it is given up
+        descriptors.append(os.open(path / "a", os.O_WRONLY | os.O_APPEND))
+        os.write(descriptors[0], b"la")
+
+    monkeypatch.setattr(exchanging, "_look_again", lambda place, _: leases.drop_lease(place.fd))
+    acting(monkeypatch, "rename_exchange", before=open_late)
+    done = rewrite(roots, member, RUN, 0, build)
+    assert (done.carried, done.busy) == (0, True)
+    os.write(descriptors[0], b"te\n")
+    assert carry_over(roots, member, RUN) == 0  # he may be in the middle of a line
+    os.write(descriptors[0], b"later\n")
+    os.close(descriptors[0])
+    assert carry_over(roots, member, RUN) == len("late\nlater\n")
+    assert (path / "a").read_text() == NEW + "late\nlater\n"
+
+
+def test_what_was_carried_over_before_is_not_carried_over_with_the_rest(
+    roots: RootFds, path: Path, member: Member
+) -> None:
+    rewrite(roots, member, RUN, 0, build)
+    append(backup(path), "late\n")
+    assert carry_over(roots, member, RUN) == 5
+    append(path / "a", "another\n")
+    append(backup(path), "later\n")
+    assert carry_over(roots, member, RUN, carried=5) == 6
+    assert (path / "a").read_text() == NEW + "late\nanother\nlater\n"
 
 
 def test_where_nobody_can_tell_only_idle_sessions_are_rewritten(

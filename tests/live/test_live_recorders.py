@@ -11,10 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from crowd import recording
 from maint_world import DAY, World
 from numbered import Written, wrong
 from oracle import Oracle
-from recorders import Held, Lingering, Mapped, PerLine, Recorder, Saving, recording
+from recorders import Held, Lingering, Mapped, PerLine, Recorder, Saving
 from tried import LONG, Tally
 
 from maint.actions import Verb

@@ -12,7 +12,7 @@ from pathlib import Path
 import maint_world
 from maint_world import Answer, World
 from mutating import Inputs
-from oracle import Oracle
+from oracle import Key, Oracle, Treasure
 from stories import alone
 
 CODES = frozenset({0, 1, 2, 3, 74, 75, 78})
@@ -74,11 +74,20 @@ class Store:
             return f"it ended with {answer.code}: {answer.err[-1500:]}"
         if strange := [char for char in answer.err if not char.isprintable() and char != "\n"]:
             return f"it says {strange}"
-        if missing := self.oracle.missing(treasure):
+        if missing := [
+            each for each in self.oracle.missing(treasure) if not self._went_on(treasure, each.key)
+        ]:
             return f"lost: {'; '.join(map(str, missing[:5]))}"
         if sorted(os.listdir(self.outside)) != ["mine"] or (self.outside / "mine").read_bytes() != b"mine\n":
             return f"something was done outside: {os.listdir(self.outside)}"
         return None
+
+    def _went_on(self, treasure: Treasure, key: Key) -> bool:
+        """Whether a file has all that it had, and more behind it: what was carried over to it after its last, torn line."""
+        there = [copy for copy in self.oracle.copies().get(key, ()) if copy.counts]
+        return all(
+            any(copy.data.startswith(data) for copy in there) for data in treasure.counting.get(key, ())
+        )
 
     def gone(self) -> None:
         shutil.rmtree(self.world.folder)

@@ -41,13 +41,16 @@ def undo_of(roots: RootFds, place: Place, run: str) -> Undoing | None:
     }
     results: dict[int, Outcome] = {}
     intents: list[Action] = []
+    listed: list[IndexedLine] = []
+    ended: list[str] = []
+    stays = False
     for line in journal.read(roots, run):
         if isinstance(line, Action):
             intents.append(line)
         elif isinstance(line, Outcome):
             results[line.n] = line
         elif isinstance(line, IndexedLine):
-            _undo_index(undoing, roots, place, line, waiting)
+            listed.append(line)
     for n, action in reversed(list(enumerate(intents))):
         outcome = results.get(n)
         if outcome is not None and (
@@ -63,13 +66,20 @@ def undo_of(roots: RootFds, place: Place, run: str) -> Undoing | None:
             if outcome is not None and outcome.result is Result.DONE:
                 _undo_packed(undoing, roots, place, action, outcome, waiting)
         elif action.verb is Verb.RECOVER:
-            _undo_recovery(undoing, place, action, outcome, waiting)
+            stays = not _undo_recovery(undoing, roots, place, action, outcome, waiting) or stays
         elif action.verb in TO_TRASH:
             _undo_one(undoing, roots, place, action, outcome, waiting)
         elif outcome is not None and outcome.result is Result.DONE and action.verb is Verb.EXPIRE_TRASH:
-            undoing.impossible.append(f"{action.session}: it has ended for good")
+            ended.append(f"{action.session}: it has ended for good")
         elif outcome is not None and outcome.result is Result.DONE:
-            undoing.impossible.append(f"{action.session}: it was brought back; sweep again to remove it")
+            ended.append(f"{action.session}: it was brought back; sweep again to remove it")
+    if not stays and not undoing.impossible:
+        # Else the old list would not be true, and it is made to tell what comes back.
+        indexes = Undoing()
+        for line in listed:
+            _undo_index(indexes, roots, place, line, waiting)
+        undoing.actions[:0] = indexes.actions
+    undoing.impossible += ended
     return undoing
 
 
@@ -143,22 +153,30 @@ def _unmaking(place: Place, session: str, made: tuple[Member, ...], reason: str)
 
 def _undo_recovery(
     undoing: Undoing,
+    roots: RootFds,
     place: Place,
     action: Action,
     outcome: Outcome | None,
     waiting: dict[tuple[str, str, bool], Trashed],
-) -> None:
-    """Take back that something was made whole: what was made goes, what was rewritten gets its old bytes."""
+) -> bool:
+    """Take back that something was made whole: what was made goes, what was rewritten gets its old bytes.
+
+    What was made stays where the rest cannot be taken back: a session that says that it was made whole, and has lost
+    what was made for it, is none to its program, and none to the next sweep. ``False`` if it does.
+    """
     made = outcome.made if outcome is not None else ()
     left = outcome.left if outcome is not None else None
-    if made:
-        undoing.actions.append(_unmaking(place, action.session, made, f"{action.verb}, which made this"))
     kept = [each for member in action.members if (each := waiting.get((member.root, member.path, True)))]
-    for each in kept:
-        guard = Member(each.root, each.path, left) if left is not None else None
-        undoing.actions.append(restoring(place, each, action.session, f"taking back {action.verb}", guard))
     if left is not None and not kept:
         undoing.impossible.append(f"{action.session}: its backup is no longer there to be put back")
+        return False
+    guards = [Member(each.root, each.path, left) if left is not None else None for each in kept]
+    stays = any(guard is not None and _is_another(roots, guard) for guard in guards)
+    if made and not stays:
+        undoing.actions.append(_unmaking(place, action.session, made, f"{action.verb}, which made this"))
+    for each, guard in zip(kept, guards, strict=True):  # whoever tries is told what is in the way
+        undoing.actions.append(restoring(place, each, action.session, f"taking back {action.verb}", guard))
+    return not stays
 
 
 def _undo_packed(
@@ -270,6 +288,13 @@ def _lies_there(roots: RootFds, member: Member) -> bool:
         return False
     found = looking.stat_below(roots[member.root], member.path)
     return found is not None and opening.fingerprint(found).same_content(member.fingerprint)
+
+
+def _is_another(roots: RootFds, member: Member) -> bool:
+    """Whether something is in the place of a file that is not as it was left."""
+    if member.root not in roots.labels:
+        return True
+    return looking.stat_below(roots[member.root], member.path) is not None and not _lies_there(roots, member)
 
 
 def restoring(place: Place, kept: Trashed, session: str, reason: str, guard: Member | None = None) -> Action:

@@ -1,6 +1,7 @@
 """Sweeps over stores of opendev: what the list says follows what was done, in one step for all of it."""
 
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -165,6 +166,32 @@ def test_child_goes_with_the_session_that_began_it_and_not_before(store: Swept) 
     store.sweep("prune: {older_than: 1y}")
     assert store.listed() == sorted([parent, young])
     assert {old, old_parent, orphan}.isdisjoint(store.sessions())
+
+
+def made_of_its_log(store: Swept) -> Run:
+    """A session of which only the log was left, made whole."""
+    began = store.now - 3 * DAY
+    store.session({"events": created(ID, began) + added(ID, 2, "user", "why?", began + 5)}, age=3 * DAY)
+    return store.sweep("recover: {idle_for: 1d}")
+
+
+def test_session_whose_backup_has_ended_keeps_what_was_made_of_it(store: Swept) -> None:
+    run = made_of_its_log(store)
+    shutil.rmtree(store.data / f".maint/backup/{run.id}")  # as it ends in the course of time
+    before = store.files()
+    undone, impossible = maint.undo(run.id, [store.whole])
+    assert (undone.summary.done, store.files()) == ({}, before)
+    assert impossible == [f"{ID}: its backup is no longer there to be put back"]
+
+
+def test_session_whose_log_has_grown_since_keeps_what_was_made_of_it(store: Swept) -> None:
+    run = made_of_its_log(store)
+    log = store.project / f"{ID}.events.jsonl"
+    with log.open("ab") as file:
+        file.write(added(ID, 4, "user", "and now?", store.now))
+    before = store.files()
+    undone, _ = maint.undo(run.id, [store.whole])
+    assert (undone.summary.done, undone.summary.skipped, store.files()) == ({}, 1, before)
 
 
 def test_session_that_crashed_before_its_first_save_is_made_listed_and_unmade(store: Swept) -> None:

@@ -383,7 +383,7 @@ def test_recording_loses_nothing_even_to_sweeps_that_take_it_for_crashed(real: R
         real.run("first")
         enough = real.folder / f"enough-{round_}"
         # Somebody types fast.
-        script = f"until [ -e '{enough}' ]; do '{REC}' _hook preexec make; '{REC}' _hook precmd 0; sleep 0.01; done"
+        script = f"until [ -e '{enough}' ]; do '{REC}' _hook preexec make; '{REC}' _hook precmd 0; sleep 0.03; done"
         with subprocess.Popen(["/bin/sh", "-c", script], env=real.env, cwd=real.folder / "home"):
             try:
                 deadline = time.monotonic() + PATIENCE

@@ -82,7 +82,7 @@ def _gaps(log: Path, roots: Mapping[str, Path], sessions: set[Key]) -> Iterator[
     for call in reversed(calls):
         nexts.append(following)
         following = call.key or following
-    last: Key | None = None
+    last = None if following is not None else min(sessions)  # a run may be about packs alone, and name none
     acting = False
     for call, name, key in zip(calls, [*(call.name for call in calls[1:]), ""], reversed(nexts), strict=True):
         last = call.key or last
@@ -128,7 +128,10 @@ def _paths(arguments: str) -> Iterator[str]:
 
 
 def _key(path: str, roots: Mapping[str, Path]) -> Key | None:
-    """The place that a file has, or had before it was moved into one of the folders of `maint`."""
+    """The place that a file has, or had before it was moved into one of the folders of `maint` or compressed."""
+    path = path.rstrip("/").removesuffix(
+        ".zst"
+    )  # whoever writes to that destroys an archive, and what is in it
     if (kept := _KEPT.search(path)) is not None:
         return kept[1], kept[2]
     found = [(label, top) for label, top in roots.items() if path.startswith(f"{top}/")]

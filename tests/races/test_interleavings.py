@@ -52,6 +52,7 @@ def test_whoever_comes_in_between_loses_nothing(story: str, folder: Path, tally:
     wrong = [why for why in found if why != "nothing"]
     tally("come in between", story, found.total(), there_are=len(points), wrong=len(wrong))
     assert not wrong, "\n".join(wrong)
+    assert found.total() > 0
 
 
 def mixed(story: str, gaps: list[Gap]) -> list[Point]:

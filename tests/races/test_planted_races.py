@@ -106,7 +106,7 @@ BUGS = {
         "lost what he wrote",
     ),
     "no carrying over": Planted(
-        [(rewriting, "carry_tail", not_carried), (settle, "carry_over", lambda *_: 0)],
+        [(rewriting, "carry_tail", not_carried), (settle, "carry_over", lambda *_, **__: 0)],
         "rec: sweep",
         "append",
         ("fcntl", "renameat2"),

@@ -6,9 +6,11 @@ import resource
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from maint import worker
 from maint.execute import Hands
 
 
@@ -67,38 +69,45 @@ class Death:
         self._busy = busy
 
     def plant(self) -> None:
-        """Have it happen in this process, which was forked for the run, or rather in a worker of it."""
+        """Have it happen in a worker of this process, which was forked for the run."""
+        if not self._busy:
+            serve = worker._serve
+            worker._serve = lambda pipe, *more: serve(Idle(pipe, self), *more)  # type: ignore[arg-type]
+            return
         leader = os.getpid()
         real = Hands.__call__
 
         def working(hands: Hands, work: list[tuple[int, bytes]]) -> Any:
             if os.getpid() == leader:
                 return real(hands, work)
-            if self._busy:
-                done = real(hands, work[: len(work) // 2])
-                self._happen()
-                return done + real(hands, work[len(work) // 2 :])
-            if self._is_mine():
-                # Everybody else is at work until this one is idle, and has ended so.
-                signal.signal(signal.SIGALRM, lambda *_: self._happen(mine=True))
-                signal.setitimer(signal.ITIMER_REAL, 0.2)
-                return real(hands, work)
-            while not self._has_happened():
-                os.sched_yield()
-            return real(hands, work)
+            done = real(hands, work[: len(work) // 2])
+            self.happen()
+            return done + real(hands, work[len(work) // 2 :])
 
         Hands.__call__ = working  # type: ignore[assignment,method-assign]
 
-    def _is_mine(self) -> bool:
+    def happen(self) -> None:
+        """It happens now, unless it has happened to another worker."""
         with suppress(FileExistsError):
-            os.close(os.open(f"{self.marker}.mine", os.O_CREAT | os.O_EXCL))
-            return True
-        return False
-
-    def _has_happened(self) -> bool:
-        return self.marker.exists()
-
-    def _happen(self, *, mine: bool = False) -> None:
-        if mine or self._is_mine():
+            os.close(os.open(f"{self.marker}.begun", os.O_CREAT | os.O_EXCL))
             self.marker.write_text(str(os.getpid()))
             self._way()
+
+
+class Idle:
+    """The pipe of a worker to which something happens when it waits for a task behind its first one."""
+
+    def __init__(self, pipe: Connection, death: Death) -> None:
+        self._pipe = pipe
+        self._death = death
+        self._waits = 0
+
+    def recv_bytes(self) -> bytes:
+        self._waits += 1
+        if self._waits == 2:
+            with suppress(MemoryError):
+                self._death.happen()
+        return self._pipe.recv_bytes()
+
+    def send_bytes(self, data: bytes) -> None:
+        self._pipe.send_bytes(data)

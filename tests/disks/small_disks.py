@@ -68,6 +68,8 @@ class InMemory:
 
     def make_room(self) -> None:
         self._limit("size=64m,nr_inodes=64k")
+        now = os.statvfs(self._top)
+        assert (now.f_blocks * now.f_frsize, now.f_files) == (64 * MIB, 64 << 10)
 
     def _limit(self, limits: str) -> None:
         run("mount", "-o", f"remount,{limits}", str(self._top))

@@ -1,6 +1,6 @@
 """What all tests may ask for; and how much was tried: those that try many points say so, and a run ends with a table.
 
-`--report FILE` writes that table to a file, too, as it stands in tests/faults/REPORT.md.
+`--report FILE` writes that table to a file, too, as it stands in tests/REPORT.md.
 """
 
 import platform

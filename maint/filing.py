@@ -85,6 +85,8 @@ class _Filing:
             action = _decode(line)
             try:
                 ready.append((action, self._prepare(n, action)))
+            except Poisoned as error:  # that there is no room is told too late then
+                outcomes.append(_refused(n, action, error))
             except OSError as error:
                 if error.errno in _NO_ROOM and len(work) > 1:
                     again.append((n, line))

@@ -1,18 +1,21 @@
 """The other form of the archive: each session in a compressed file beside its place."""
 
+import errno
 import json
 import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from maint_world import DAY, World
 from test_killed_at_every_call import OPEN_STEP, OPENS, STEP, counted, traced
 
 from maint.actions import Result, Verb
-from store import names, single
+from store import filing, names, single
 from store.change import RootFds
+from store.durable import Poisoned
 from store.frames import Damaged
 from store.layouts.rec.specimens import session_id
 
@@ -50,6 +53,22 @@ def test_old_session_becomes_a_file_and_comes_back_as_it_was(world: World) -> No
     assert file.read_bytes() == before
     assert (file.stat().st_mode, file.stat().st_mtime_ns) == (found.st_mode, found.st_mtime_ns)
     assert "ID.ndjson.zst" in there(world)
+
+
+def test_wait_that_fails_for_want_of_room_is_told_and_not_tried_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.add_many("complete", range(1, 4), 40)
+    real, failed = filing.prepare, [Poisoned(errno.ENOSPC, "no room")]
+
+    def once(*args: Any, **more: Any) -> filing.Prepared:
+        if failed:
+            raise failed.pop()
+        return real(*args, **more)
+
+    monkeypatch.setattr(filing, "prepare", once)
+    summary = world.sweep(jobs=1).summary
+    assert (summary.done, summary.failed) == ({Verb.ARCHIVE: 2}, 1)
 
 
 @pytest.mark.skipif(shutil.which("zstd") is None, reason="no zstd here")

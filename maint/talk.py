@@ -2,11 +2,11 @@
 
 import sys
 
-from store.names import one_line
-
 
 def say(text: str) -> None:
     """One line on stderr, or several, under our name; whatever is told in it, a terminal obeys none of it."""
+    from store.names import one_line  # noqa: PLC0415  most runs say nothing
+
     print("maint:", "\n".join(map(one_line, text.split("\n"))), file=sys.stderr)
 
 

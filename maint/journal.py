@@ -222,8 +222,12 @@ def frame(roots: RootFds, run: str) -> Iterator[Line]:
 
 
 def has_ended(roots: RootFds, run: str) -> bool:
-    """Whether the journal's last line says that its run came to its end."""
-    return isinstance(_last(roots, run), EndLine)
+    """Whether the journal's last line says that its run came to its end, and that nobody need see to what it left.
+
+    What was lost with a worker may be half done, as in a run that was killed.
+    """
+    end = _last(roots, run)
+    return isinstance(end, EndLine) and (not end.lost or end.settled_by is not None)
 
 
 def _last(roots: RootFds, run: str) -> Line | None:

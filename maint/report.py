@@ -328,7 +328,8 @@ def _log_text(line: journal.Line) -> str:
             )
             if line.settled_by is not None:
                 undone = f", {line.skipped:,} not begun" if line.skipped else ""
-                return f"    was killed: {done or 'nothing done'}{undone}; seen to by {line.settled_by}"
+                how = "was killed" if line.stopped else "lost some with its workers"
+                return f"    {how}: {done or 'nothing done'}{undone}; seen to by {line.settled_by}"
             return f"    {done or 'nothing to do'}{rest}{', stopped early' if line.stopped else ''}"
         case Action():
             return f"    to {line.verb} {printable(line.session)}: {line.reason}"

@@ -1,6 +1,7 @@
 """Before anything new is done: seeing to what earlier runs left half done, and to late writers.
 
-A run that was killed has a journal without an end.
+A run that was killed has a journal without an end; one that lost an action with a worker says so in its end, and is
+seen to in the same way.
 What it had not begun stays undone, because its policy may have been what it was killed for; what it had begun is
 brought to an end: a session of which only some files were moved gets them back, one whose files are all gone loses
 its folders, too, one that came back in part comes back as a whole, a rewrite that had made its backup is finished.
@@ -64,8 +65,9 @@ def settle(roots: RootFds, place: Place, run: str) -> tuple[list[Outcome], list[
 
 
 def _finish(roots: RootFds, place: Place, earlier: str, run: str, problems: list[Problem]) -> list[Outcome]:
-    """Bring one killed run to its end, and say in its journal what became of it."""
+    """Bring one run to its end that was killed, or lost some actions, and say in its journal what became of it."""
     begun = False
+    ended: EndLine | None = None
     touched = Touched(place)
     indexed: list[IndexedLine] = []
     finished: list[Fingerprint] = []
@@ -78,7 +80,8 @@ def _finish(roots: RootFds, place: Place, earlier: str, run: str, problems: list
                 pending[intended] = line
                 intended += 1
             case Outcome():
-                pending.pop(line.n, None)
+                if line.result is not Result.LOST:
+                    pending.pop(line.n, None)
                 touched.take((line,))
                 done[line.verb] += line.result is Result.DONE
                 if line.left is not None:
@@ -87,6 +90,8 @@ def _finish(roots: RootFds, place: Place, earlier: str, run: str, problems: list
                 finished.append(line.left)
             case BeginLine():
                 begun = True
+            case EndLine():
+                ended = line
             case _:
                 pass
     hands = Hands(place, earlier, roots.stats)
@@ -123,13 +128,15 @@ def _finish(roots: RootFds, place: Place, earlier: str, run: str, problems: list
     resumed.end(
         EndLine(
             done=dict(+done),
-            skipped=len(pending) - len(outcomes),
-            failed=sum(outcome.result is Result.FAILED for outcome in outcomes),
+            skipped=len(pending) - len(outcomes) + (ended.skipped if ended else 0),
+            failed=sum(outcome.result is Result.FAILED for outcome in outcomes)
+            + (ended.failed if ended else 0),
             lost=0,
-            bytes_freed=0,
-            bytes_trashed=0,
-            seconds=0.0,
-            stopped=True,
+            bytes_freed=ended.bytes_freed if ended else 0,
+            bytes_trashed=ended.bytes_trashed if ended else 0,
+            bytes_packed=ended.bytes_packed if ended else 0,
+            seconds=ended.seconds if ended else 0.0,
+            stopped=ended is None or ended.stopped,
             settled_by=run,
         )
     )

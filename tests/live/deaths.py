@@ -10,6 +10,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from mishaps import dies_at
+
 from maint import worker
 from maint.execute import Hands
 
@@ -111,3 +113,22 @@ class Idle:
 
     def send_bytes(self, data: bytes) -> None:
         self._pipe.send_bytes(data)
+
+
+def dying_over(number: int, at: int) -> Callable[[], None]:
+    """Every worker dies over the action of this number: with others among them at once, by itself at its call ``at``."""
+
+    def plant() -> None:
+        leader = os.getpid()
+        real = Hands.__call__
+
+        def working(hands: Hands, work: list[tuple[int, bytes]]) -> Any:
+            if os.getpid() != leader and number in (n for n, _ in work):
+                if len(work) > 1:
+                    killed()
+                dies_at(at)()
+            return real(hands, work)
+
+        Hands.__call__ = working  # type: ignore[assignment,method-assign]
+
+    return plant

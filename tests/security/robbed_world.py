@@ -13,21 +13,16 @@ import re
 import shutil
 import stat
 import subprocess
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 from limited_run import HUNG, run
 from maint_world import EVERYTHING, Answer, World
+from thief import THIEF, as_thief
 
 from maint.demo import build_store
 from store.facts import Place
 from store.layout import layout_of
-
-THIEF = 64_001
-"""A user without an account, who is nobody else on this machine."""
 
 SECRET = b"kept-from-thieves-7f3a"
 _TOLD = re.compile(rb'("(?:name|title|command|content|text|message)": ?")')
@@ -37,23 +32,6 @@ _LIMITS = "limits: {max_removed: unlimited, max_expired: unlimited, max_archived
 _ENDINGS = frozenset({0, 1, 2, 3, 74, 75})
 
 Seen = tuple[int, int, int, int, int, int, bytes]
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can work in the store of another user")
-needs_zstd = pytest.mark.skipif(
-    shutil.which("zstd") is None, reason="there is no zstd to look into packs with"
-)
-needs_strace = pytest.mark.skipif(
-    shutil.which("strace") is None, reason="there is no strace to follow the calls with"
-)
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder that all may enter, as pytest's own are not: in memory if there is one, for no disk need be waited for."""
-    memory = "/dev/shm"
-    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as top:
-        os.chmod(top, 0o755)
-        yield Path(top)
 
 
 class Robbed(World):
@@ -169,18 +147,6 @@ class Robbed(World):
                 yield f"runs as somebody else: {path}"
             if seen.st_uid != THIEF and not self.shared:
                 yield f"left behind by user {seen.st_uid}: {path}"
-
-
-@contextmanager
-def as_thief() -> Iterator[None]:
-    """Whatever is made in the context is the thief's, as if he had made it."""
-    os.setegid(THIEF)
-    os.seteuid(THIEF)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(0)
 
 
 def replace_by_link(world: Robbed, path: Path, target: Path) -> None:

@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from robbed_world import THIEF, Robbed
+from robbed_world import Robbed
+from thief import THIEF
 
 _AT_FDCWD, _EXCHANGE = -100, 2
 _LONGEST_REST = 0.002

@@ -5,9 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from forgeries import FORGERIES, RED, RUN, forge, intents
+from forged_intents import RED, RUN, intents
+from forgeries import FORGERIES, forge
 from maint_world import Answer
-from robbed_world import Robbed, folder, needs_root, needs_zstd
+from robbed_world import Robbed
+from thief import folder, needs_root, needs_zstd
 from tried import LONG, Tally
 
 __all__ = ["folder"]

@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from robbed_world import Robbed, folder, needs_root, needs_zstd
+from robbed_world import Robbed
+from thief import folder, needs_root, needs_zstd
 from tried import LONG, Tally
 
 __all__ = ["folder"]

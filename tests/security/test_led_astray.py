@@ -5,7 +5,8 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from robbed_world import THIEF, Robbed, as_thief, folder, in_vault, needs_root, needs_zstd, replace_by_link
+from robbed_world import Robbed, in_vault, replace_by_link
+from thief import THIEF, as_thief, folder, needs_root, needs_zstd
 
 from maint import owner, reaching
 

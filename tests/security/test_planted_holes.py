@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 import limited_run
 import pytest
-from robbed_world import THIEF, Robbed, as_thief, folder, in_vault, needs_root, needs_zstd, replace_by_link
+from robbed_world import Robbed, in_vault, replace_by_link
 from test_private import wide
 from test_rights import HIS, rights
+from thief import THIEF, as_thief, folder, needs_root, needs_zstd
 from tried import Tally
 
 from maint import archived, engine, interface, owner

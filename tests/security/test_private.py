@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from robbed_world import Robbed, folder, needs_root, needs_strace, needs_zstd
+from robbed_world import Robbed
+from thief import folder, needs_root, needs_strace, needs_zstd
 from tracing import run_traced
 from tried import LONG, Tally
 

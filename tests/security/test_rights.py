@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from rights import TRACED, calls
-from robbed_world import THIEF, Robbed, folder, needs_root, needs_strace, needs_zstd
+from robbed_world import Robbed
+from thief import THIEF, folder, needs_root, needs_strace, needs_zstd
 from tracing import run_traced
 from tried import LONG, Tally
 

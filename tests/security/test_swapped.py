@@ -10,8 +10,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from robbed_world import Robbed, folder, needs_root, needs_zstd
+from robbed_world import Robbed
 from swapper import swapping
+from thief import folder, needs_root, needs_zstd
 from tried import LONG, Tally, at_most
 
 __all__ = ["folder"]

@@ -122,7 +122,7 @@ def _content(place: Place, session: Session, *, raw: bool) -> Iterator[bytes]:
     with open_roots(place) as roots:
         for member in session.members:
             try:
-                fd = opening.open_below(roots[member.root], member.path)
+                fd = opening.open_below(roots.reach(member.root), member.path)
             except OSError as error:
                 if error.errno != errno.ELOOP:
                     raise

@@ -50,7 +50,7 @@ def copy_session(roots: RootFds, kept: Sequence[Trashed], dest_dir: str) -> list
             above, _, name = path.rpartition("/")
             folder = make_folders(top, above, _FOLDER_MODE, made=made) if above else top
             try:
-                with opening.parent_of(roots[each.home], each.kept) as (source, source_name):
+                with opening.parent_of(roots.reach(each.home), each.kept) as (source, source_name):
                     ours = _copy_as_it_is(each, source, source_name, folder, name)
                 if ours is not None:
                     copied.append((path, ours))

@@ -67,6 +67,12 @@ class RootFds:
         fd = self._fds.get(label)
         return fd if fd is not None else self._open(label)
 
+    def reach(self, label: str) -> int:
+        """The descriptor of a root that may have gone since its label was learnt; FileNotFoundError then."""
+        if label not in self._stats:
+            raise FileNotFoundError(errno.ENOENT, "the folder that it is in is not there now", label)
+        return self[label]
+
     def add(self, label: str, path: str) -> None:
         """Open one more root, whose label is new; OSError if it cannot be."""
         if label in self._stats:

@@ -1,6 +1,7 @@
 """What led root astray, each by itself: links and folders that somebody else put in root's way."""
 
 import os
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import pytest
 from robbed_world import Robbed, in_vault, replace_by_link
 from thief import THIEF, as_thief, folder, needs_root, needs_zstd
 
-from maint import owner, reaching
+from maint import finding, owner, places, reaching
+from store.targets import is_target
 
 __all__ = ["folder"]
 
@@ -21,7 +23,7 @@ def his(folder: Path) -> Robbed:
 
 
 def wrong(world: Robbed, *verbs: list[str]) -> list[str]:
-    return world.wrong({" ".join(verb): world.as_root(*verb) for verb in verbs or world.verbs()})
+    return world.wrong(world.all_as_root(verbs or world.verbs()))
 
 
 def test_what_root_does_in_the_store_of_somebody_else_leaves_it_his(his: Robbed) -> None:
@@ -114,3 +116,13 @@ def test_journal_of_a_database_that_names_a_file_elsewhere_removes_nothing_of_ot
     for verb in (["list", "--archived"], ["show", his.packed], ["status"], ["sweep"]):
         his.as_root(*verb)
     assert victim.read_bytes() == b"mine"
+
+
+def test_folder_elsewhere_that_goes_before_its_session_is_read_is_no_defect(folder: Path) -> None:
+    world = Robbed(folder / "his", "outrig", shared=False)
+    place, session = next(
+        found for found in finding.sessions(None, places(world.policy)) if is_target(found[1].members[0].root)
+    )
+    shutil.move(place.roots[session.members[0].root], folder / "away")
+    with pytest.raises(FileNotFoundError):
+        list(finding.content(place, session, raw=True))

@@ -13,7 +13,7 @@ import re
 import shutil
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from limited_run import HUNG, run
@@ -116,6 +116,10 @@ class Robbed(World):
     def as_root(self, *arguments: str) -> Answer:
         """What a verb says that root calls, who does not wait for ever."""
         return run(self, *arguments)
+
+    def all_as_root(self, verbs: Iterable[list[str]]) -> dict[str, Answer]:
+        """What each of these verbs says, by its place and its words: one may come more than once."""
+        return {f"{n}. {' '.join(verb)}": self.as_root(*verb) for n, verb in enumerate(verbs, 1)}
 
     # What became of it.
 

@@ -31,7 +31,7 @@ def test_forgery_yields_an_error_and_nothing_else(
     verbs = [["status"], ["list", "--archived"], ["restore", "*"], ["undo", RUN], ["log", RUN], ["sweep"]]
     if LONG:
         verbs += [*world.verbs(), ["undo", RUN], ["undo", world.run_id], ["show", RED], ["sweep"]]
-    answers = {" ".join(verb): world.as_root(*verb) for verb in verbs}
+    answers = world.all_as_root(verbs)
     found = world.wrong(answers)
     found += [
         f"{verb}: said raw: {raw(each.out + each.err)[:9]}"

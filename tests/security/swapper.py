@@ -19,6 +19,8 @@ from pathlib import Path
 from robbed_world import Robbed
 from thief import THIEF
 
+from store import syscalls
+
 _AT_FDCWD, _EXCHANGE = -100, 2
 _LONGEST_REST = 0.002
 _renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
@@ -43,12 +45,14 @@ class Swaps:
 def swapping(world: Robbed, seed: int) -> Iterator[Swaps]:
     """Have the thief at work for the time of the context."""
     swaps = Swaps()
+    leader = os.getpid()
     child = os.fork()
     if child == 0:
         try:
             os.setgroups([])
             os.setresgid(THIEF, THIEF, THIEF)
             os.setresuid(THIEF, THIEF, THIEF)
+            syscalls.die_with_parent(leader)  # which is forgotten where rights are changed
             _swap_for_ever(world, random.Random(seed), swaps)
         except BaseException:  # noqa: BLE001  whatever it was, it is shown
             traceback.print_exc()

@@ -117,6 +117,9 @@ class Held(Recorder):
 class Mapped(Recorder):
     """Makes the file longer, and fills it through a mapping, after its descriptor was closed."""
 
+    rest = 0.0
+    """Seconds before each line, in which the others may look at what is half written."""
+
     def append(self, path: Path, numbers: Sequence[int]) -> Iterator[int]:
         lines = [line(number) for number in numbers]
         fd = os.open(path, os.O_RDWR)
@@ -126,10 +129,16 @@ class Mapped(Recorder):
         with mmap.mmap(fd, size) as mapping:
             os.close(fd)
             for number, each in zip(numbers, lines, strict=True):
+                time.sleep(self.rest)
                 mapping[at : at + len(each)] = each
                 at += len(each)
                 yield number
-                os.sched_yield()  # the others may look at what is half written
+
+
+class SlowlyMapped(Mapped):
+    """Rests so long that whoever looks sees half of a burst more often than not."""
+
+    rest = 0.001
 
 
 class Saving(Recorder):

@@ -1,7 +1,8 @@
 """How much is tried: what is asked for, what a test that tries many points says of them, and the table made of it.
 
-`MAINT_FAULTS=all` asks for the long form, every point of every verb; a number asks for so many a verb where points are
-dear; without it some points of a few verbs are tried, in some minutes.
+`MAINT_FAULTS=bars` asks for the long form: of every verb as many points as make up what is wanted in all, in some
+hours. `MAINT_FAULTS=all` asks for every point there is, for days, and a number for so many a verb where points are
+dear. Without it some points of a few verbs are tried, in some minutes.
 """
 
 import os
@@ -16,9 +17,20 @@ FAULTS = os.environ.get("MAINT_FAULTS", "")
 LONG = bool(FAULTS)
 
 
-def at_most(few: int) -> int | None:
-    """How many points of a verb are tried: so few in the short form, as many as asked for in the long; ``None`` is all."""
-    return None if FAULTS == "all" else int(FAULTS or few)
+def at_most(few: int, bar: int) -> int | None:
+    """How many points of a verb are tried, so ``few`` in the short form and up to the ``bar`` in the long one.
+
+    ``None`` is all.
+    """
+    match FAULTS:
+        case "":
+            return few
+        case "bars":
+            return bar
+        case "all":
+            return None
+        case number:
+            return int(number)
 
 
 def every(step: int) -> int:
@@ -44,11 +56,15 @@ class Tried(NamedTuple):
     seconds: float
 
 
+PROPERTY = "tried"
+"""The name under which a test's report carries what it tried, from whichever process it ran in."""
+
+
 class Tally:
     """Takes down what one test has tried; the time is that since the test began."""
 
-    def __init__(self, every: list[Tried]) -> None:
-        self._every = every
+    def __init__(self, properties: list[tuple[str, object]]) -> None:
+        self._properties = properties
         self._began = time.monotonic()
 
     def __call__(
@@ -56,9 +72,10 @@ class Tally:
     ) -> None:
         """So many points were ``tried`` of those that ``there_are``, and so many of them went ``wrong``."""
         now = time.monotonic()
-        self._every.append(
-            Tried(method, subject, tried if there_are is None else there_are, tried, wrong, now - self._began)
+        said = Tried(
+            method, subject, tried if there_are is None else there_are, tried, wrong, now - self._began
         )
+        self._properties.append((PROPERTY, tuple(said)))
         self._began = now
 
 

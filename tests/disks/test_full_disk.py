@@ -31,7 +31,7 @@ CASES = (
     if LONG
     else [(name, story) for name, stories in SHORT.items() for story in stories]
 )
-MOST = at_most(4)
+MOST = at_most(4, 10)
 """Points of a verb."""
 ENOUGH = 512
 """More blocks or inodes than any of them needs."""

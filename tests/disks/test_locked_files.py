@@ -25,7 +25,7 @@ CASES = (
     if LONG
     else [(name, story) for name, stories in SHORT.items() for story in stories]
 )
-MOST = at_most(4)
+MOST = at_most(4, 10)
 KINDS = {"i": "immutable", "a": "append-only"}
 
 

@@ -24,7 +24,7 @@ SHORT = {
     "xfs": ("rec: undo",),
     "btrfs": ("rec: archive", "opendev: bring back what was written to in the trash"),
 }
-MOST = at_most(5)
+MOST = at_most(5, 20)
 
 
 @pytest.mark.parametrize(

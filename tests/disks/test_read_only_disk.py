@@ -23,7 +23,7 @@ NAMES = ("ext4", "xfs", "btrfs")
 SHORT = {"ext4": ("rec: archive once more", "opendev: sweep"), "xfs": ("rec: undo",)}
 ALL = [(name, story) for name in NAMES for story in STORIES]
 SOME = [(name, story) for name, stories in SHORT.items() for story in stories]
-MOST = at_most(3)
+MOST = at_most(3, 10)
 """Points of a verb."""
 MIDWAY = [
     (how, name, story)

@@ -16,7 +16,7 @@ from tried import LONG, Tally, at_most, some
 __all__ = ["folder"]
 
 SHORT = ("rec: sweep", "rec: archive", "rec: undo")
-MOST = at_most(30)
+MOST = at_most(30, 200)
 
 pytestmark = pytest.mark.skipif(
     any(shutil.which(each) is None for each in ("strace", "zstd", "tar")),

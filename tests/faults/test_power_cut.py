@@ -27,7 +27,7 @@ SHORT = (
     "snapshots: sweep",
     "opendev: archive",
 )
-MOST = at_most(40)
+MOST = at_most(40, 230)
 """States a verb."""
 
 MUTATED = (
@@ -39,7 +39,7 @@ MUTATED = (
     "rec: compact",
     "rec: archive as files",
 )
-A_MUTANT = at_most(8)
+A_MUTANT = at_most(8, 8)
 """States in which a planted bug may show."""
 
 pytestmark = pytest.mark.skipif(

@@ -19,7 +19,7 @@ SEED = int(os.environ.get("MAINT_SEED", "1"))
 AT_ONCE = 20
 """Damages to a store before it is made anew."""
 
-TIMES = max(1, int(FAULTS) // AT_ONCE) if FAULTS.isdecimal() else 150 if LONG else 1
+TIMES = max(1, int(FAULTS) // AT_ONCE) if FAULTS.isdecimal() else 40 if LONG else 1
 
 pytestmark = pytest.mark.skipif(
     any(shutil.which(each) is None for each in ("zstd", "tar")),

@@ -23,7 +23,7 @@ from store import syscalls
 from store.layouts.rec.specimens import session_id
 from store.locks import StoreLock
 
-ROUNDS = at_most(4) or 400
+ROUNDS = at_most(4, 400) or 400
 MOMENT = 30.0
 """Seconds that an orphan may take to end; the kernel kills it at once, but processors are busy."""
 

@@ -10,7 +10,7 @@ from sessions_machine import Sessions
 from stories import alone
 from tried import FAULTS, LONG, Tally
 
-EXAMPLES = int(FAULTS) if FAULTS.isdecimal() else 2000 if LONG else 6
+EXAMPLES = int(FAULTS) if FAULTS.isdecimal() else 800 if LONG else 6
 STEPS = 30 if LONG else 14
 SETTINGS = settings(
     max_examples=EXAMPLES,

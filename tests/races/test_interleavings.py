@@ -34,7 +34,7 @@ SHORT = (
     "opendev: archive",
     "outrig: sweep",
 )
-MOST = at_most(4)
+MOST = at_most(4, 84)
 """Interleavings a verb."""
 
 

@@ -47,18 +47,21 @@ def make(
         def dress(new: int) -> None:
             durable.dress_like(new, fd)
 
-        return _make(roots, source.root, path, names.tmp_path(run, n, part), build(fd), dress, unchanged)
+        return _make(roots, source.root, path, run, names.tmp_path(run, n, part), build(fd), dress, unchanged)
 
 
 def make_new(roots: RootFds, root: str, path: str, content: bytes, run: str, n: int) -> Fingerprint:
     """Make the file at ``path`` below a root with these bytes, for its owner alone; as `make` otherwise."""
-    return _make(roots, root, path, names.tmp_path(run, n, 1), iter((content,)), lambda _: None, lambda: None)
+    return _make(
+        roots, root, path, run, names.tmp_path(run, n, 1), iter((content,)), lambda _: None, lambda: None
+    )
 
 
 def _make(
     roots: RootFds,
     root: str,
     path: str,
+    run: str,
     tmp: str,
     content: Iterator[bytes],
     dress: Callable[[int], None],
@@ -76,6 +79,7 @@ def _make(
         durable.ask_disk(new)
         durable.require_on_disk(new, digest, tmp)
         unchanged()
+        roots.sync_moved(root, path, run)
         with opening.parent_of(roots[root], path) as (target, own):
             try:
                 syscalls.rename_noreplace(name, own, src_dir_fd=folder, dst_dir_fd=target)

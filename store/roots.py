@@ -13,10 +13,11 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Self
 
 from store import names, opening
+from store.barriers import Durable
 from store.durable import sync_file_system, sync_folder
 
 _KEPT = 8
@@ -120,6 +121,29 @@ class RootFds:
             self._make_room()
         self._kept[key] = fd
         return fd
+
+    @contextlib.contextmanager
+    def moved_beside(self, label: str, path: str, run: str) -> Iterator[Durable | None]:
+        """Where a run has moved what lay beside ``path``, if it has: to be durable before the folder of that is synced.
+
+        A file system without a journal may keep that a name has gone, and forget where the file went.
+        """
+        trash = names.trash_path(run, label, path).rpartition("/")[0]
+        try:
+            fd = os.dup(self.existing(self.home(label), trash))  # its own: others may have ours closed
+        except FileNotFoundError:
+            yield None
+            return
+        try:
+            yield Durable(fd, trash, folder=True)
+        finally:
+            os.close(fd)
+
+    def sync_moved(self, label: str, path: str, run: str) -> None:
+        """Make that durable; `Poisoned` if the disk fails."""
+        with self.moved_beside(label, path, run) as moved:
+            if moved is not None:
+                sync_folder(moved.fd, moved.what)
 
     def put_one(self, label: str, relative: str) -> None:
         """Note that a file has come into a folder of ours, so that ``took_one`` goes on counting from there."""

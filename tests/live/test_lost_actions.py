@@ -22,7 +22,8 @@ def disk() -> Iterator[Disk]:
         yield made
 
 
-CALLS = range(1, 60, every(8))
+CALLS = range(5, 60, every(6))
+"""Calls at which the worker dies that does the action by itself; most of the short form's leave a session half done."""
 
 
 def test_action_over_which_every_worker_dies_is_told_and_seen_to(disk: Disk, tally: Tally) -> None:

@@ -86,7 +86,9 @@ def rewriting(
 
 def _rewrite(place: Place, build: Callable[[int], Iterator[bytes]], *, idle: bool) -> Steps[Rewritten]:
     found, folder = os.fstat(place.fd), os.fstat(place.folder)
-    looking.require_planned(found, folder, place.planned, second_name=place.backup_is(place.fd))
+    looking.require_planned(
+        found, folder, place.planned, second_name=found.st_nlink == 2 and place.backup_is(place.fd)
+    )
     lease = looking.require_quiet(place.fd, idle=idle)
     # What was written between these two looks is seen by the next one, after the new file is complete.
     new = durable.create(place.tmp, place.tmp_name, flags=os.O_RDWR | os.O_APPEND)
@@ -108,12 +110,11 @@ def _resume(place: Place) -> Steps[Rewritten | None]:
     """
     planned = place.planned
     left = looking.stat_at(place.tmp, place.tmp_name)
-    kept = looking.stat_at(place.backup, place.backup_name)
-    is_planned = opening.fingerprint(os.fstat(place.fd)).same_file(planned)
-    if is_planned:
+    if opening.fingerprint(os.fstat(place.fd)).same_file(planned):
         if left is not None:
             os.unlink(place.tmp_name, dir_fd=place.tmp)  # never got the name, and is made again
         return None
+    kept = looking.stat_at(place.backup, place.backup_name)
     if kept is None or not opening.fingerprint(kept).same_file(planned):
         if left is not None:
             raise stranded(place.set_aside(), "was left by a killed run, and the session is another file now")

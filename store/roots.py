@@ -46,6 +46,7 @@ class RootFds:
         self._left: dict[tuple[str, str], int] = {}
         self._durable: dict[str, set[str]] = {label: set() for label in roots}
         self._emptied: dict[tuple[str, str], str] = {}
+        self._nothing_moved: set[tuple[str, str]] = set()
         try:
             for label, path in roots.items():
                 if len(self._fds) < _AT_ONCE:
@@ -104,6 +105,7 @@ class RootFds:
         key = (label, relative, lasting)
         fd = self._kept.pop(key, None)
         if fd is None:
+            self._nothing_moved.discard((label, relative))
             durable = self._durable[label] if lasting else None
             fd = make_folders(
                 self[label], relative, durable=durable, modes=self._mode_behind, lasting=lasting
@@ -128,14 +130,18 @@ class RootFds:
 
         A file system without a journal may keep that a name has gone, and forget where the file went.
         """
-        trash = names.trash_path(run, label, path).rpartition("/")[0]
-        try:
-            fd = os.dup(self.existing(self.home(label), trash))  # its own: others may have ours closed
-        except FileNotFoundError:
+        key = self.home(label), names.trash_path(run, label, path).rpartition("/")[0]
+        if key in self._nothing_moved:
             yield None
             return
         try:
-            yield Durable(fd, trash, folder=True)
+            fd = os.dup(self.existing(*key))  # its own: others may have ours closed
+        except FileNotFoundError:
+            self._nothing_moved.add(key)
+            yield None
+            return
+        try:
+            yield Durable(fd, key[1], folder=True)
         finally:
             os.close(fd)
 
@@ -188,6 +194,7 @@ class RootFds:
 
         Nothing is waited for if there are none. `Poisoned` if the disk fails; then they stay.
         """
+        self._nothing_moved.clear()  # others may have moved something meanwhile
         waiting, self._emptied = self._emptied, {}
         for home in dict.fromkeys(self.home(label) for label, _ in waiting):
             sync_file_system(self[home], home)

@@ -19,10 +19,10 @@ def give(fd: int, folder: int, name: str, kept: int, kept_name: str) -> None:
     ``folder`` and ``name`` are where it was examined, ``kept`` and ``kept_name`` where it gets its new name, which is
     durable when that folder is.
     """
-    if not looking.is_file(looking.stat_at(kept, kept_name), fd):
-        try:
-            _link(fd, folder, name, kept, kept_name)
-        except FileExistsError:
+    try:
+        _link(fd, folder, name, kept, kept_name)
+    except FileExistsError:
+        if not looking.is_file(looking.stat_at(kept, kept_name), fd):
             raise Skip("another file of that name was changed by this run") from None
 
 

@@ -8,6 +8,7 @@ sweep sees to it and finds nothing broken.
 import errno
 import os
 import re
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,11 +63,12 @@ class Point(NamedTuple):
 def points(story: Story, folder: Path) -> tuple[list[Point], frozenset[Key]]:
     """Every call of a run that changes something, with every error that it may give, once and from then on.
 
-    And the files that are in the store when nothing fails.
+    And the files that are in the store when nothing fails. It is built where those are that follow: the labels of some
+    roots are made of their paths.
     """
     log = folder / "calls"
     with alone():
-        world = story.build(folder / "counted")
+        world = story.build(folder / "world")
         wanted = ["-f", "-y", "-o", str(log), "-e", f"trace={','.join(CHANGING)}"]
         code, said = run_traced(world, story.arguments(world), wanted)
     assert code == 0, said
@@ -77,7 +79,9 @@ def points(story: Story, folder: Path) -> tuple[list[Point], frozenset[Key]]:
         for sticky in (False, True)
         if not (sticky and call == "openat")  # Python could open none of its own modules any more
     ]
-    return found, frozenset(Oracle(story.roots(world)).in_store())
+    done = frozenset(Oracle(story.roots(world)).in_store())
+    shutil.rmtree(world.folder)
+    return found, done
 
 
 def _calls(log: Path) -> Iterator[tuple[str, int, bool]]:

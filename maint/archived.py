@@ -1,20 +1,20 @@
 """Sessions in packs: found by id, prefix or name, read without unpacking the rest, and brought back by actions."""
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from fnmatch import fnmatchcase
 from heapq import merge
 
-from maint import singles
+from maint import singles, unseen
 from maint.actions import PAYLOAD, Action, Verb
-from maint.finding import Ambiguous, candidates
+from maint.finding import Ambiguous, NotFound, Unseen, candidates
 from maint.owner import as_owner, made_as_owner
 from maint.reaching import open_roots
-from store import archives, edges, manifest, unpacking
+from store import edges, manifest, unpacking
 from store.archived import Archived
 from store.catalogue import Catalogue
-from store.facts import Fingerprint, Member, Place
+from store.facts import Fingerprint, Member, Place, Problem
 from store.layout import layout_of
 from store.names import printable
 from store.roots import RootFds
@@ -22,15 +22,21 @@ from store.roots import RootFds
 Found = tuple[Place, Archived]
 
 
-def archived(stores: list[Place], *, dead: bool = False) -> Iterator[Found]:
+Tell = Callable[[Problem], None]
+"""Told of each folder of packs, and of each pack, that cannot be looked into: there may be more than was found."""
+
+
+def archived(stores: list[Place], tell: Tell, *, dead: bool = False) -> Iterator[Found]:
     """All sessions in packs, store by store, in the order of their ids; with ``dead`` also those that count no more."""
     for place in stores:
-        for each in made_as_owner(place.path, _sessions(place, dead=dead)):
+        for each in made_as_owner(place.path, _sessions(place, tell, dead=dead)):
             yield place, each
 
 
-def _sessions(place: Place, *, dead: bool = False) -> Iterator[Archived]:
+def _sessions(place: Place, tell: Tell, *, dead: bool = False) -> Iterator[Archived]:
     with open_roots(place) as roots, Catalogue.open(place, roots) as catalogue:
+        for problem in unseen.problems(place, roots, catalogue):
+            tell(problem)
         yield from _with_files(catalogue.sessions(dead=dead), place, roots)
 
 
@@ -78,7 +84,7 @@ def _find(name: str, stores: list[Place], *, fresh: bool) -> list[Found]:
 
 
 def select(
-    stores: list[Place], globs: Iterable[str], ended_before: float | None
+    stores: list[Place], globs: Iterable[str], ended_before: float | None, tell: Tell
 ) -> Iterator[tuple[Place, Iterator[Archived]]]:
     """The newest copies of all sessions in packs whose id or name matches one of the globs (any, if there are none).
 
@@ -88,7 +94,7 @@ def select(
 
     def chosen(place: Place) -> Iterator[Archived]:
         last: Archived | None = None
-        for each in _sessions(place):
+        for each in _sessions(place, tell):
             if last is not None and last.entry.id != each.entry.id:
                 if _fits(last, wanted, ended_before):
                     yield last
@@ -102,13 +108,13 @@ def select(
         yield place, made_as_owner(place.path, chosen(place))
 
 
-def out_of_reach(stores: list[Place]) -> list[str]:
-    """The folders of packs that cannot be opened: what is there is not found."""
-    found: list[str] = []
+def not_found(text: str, stores: list[Place]) -> NotFound:
+    """What to raise where no session was found: `Unseen` if it may be in a pack that cannot be looked into."""
+    problems: list[Problem] = []
     for place in stores:
-        with as_owner(place.path), open_roots(place) as roots:
-            found += archives.unreachable(place, roots)
-    return found
+        with as_owner(place.path), open_roots(place) as roots, Catalogue.open(place, roots) as catalogue:
+            problems += unseen.problems(place, roots, catalogue)
+    return Unseen(text, problems) if problems else NotFound(text)
 
 
 def _later(one: Archived, other: Archived) -> bool:

@@ -83,10 +83,10 @@ def _find(
     """A session of a store, or else one in a pack."""
     try:
         return *find(name, policy, stores, at=now), None
-    except NotFound:
+    except NotFound as error:
         found = archived.find(name, stores)
         if found is None:
-            raise
+            raise archived.not_found(str(error), stores) from None
         place, each = found
         return place, each.session(place.name, place.kind), each
 

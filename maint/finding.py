@@ -12,7 +12,7 @@ from maint.grace import grace_of
 from maint.owner import as_owner, made_as_owner
 from maint.reaching import open_roots
 from store import edges, names, opening, trash
-from store.facts import Place, Session
+from store.facts import Place, Problem, Session
 from store.layout import Moment, layout_of
 from store.trash import Trashed
 
@@ -25,6 +25,14 @@ SHOWN = 20
 
 class NotFound(LookupError):
     """No session, or no run, goes by this name; the text says where was looked."""
+
+
+class Unseen(NotFound):
+    """No session that can be seen goes by this name; ``problems`` tell of packs that it may be in all the same."""
+
+    def __init__(self, text: str, problems: list[Problem]) -> None:
+        super().__init__(text)
+        self.problems = problems
 
 
 class Ambiguous(LookupError):

@@ -24,7 +24,7 @@ from maint.run import Listener, Run
 from maint.workers import default_jobs
 from store import copying
 from store.archived import Archived
-from store.facts import Place
+from store.facts import Place, Problem
 from store.layout import layout_of
 from store.names import printable
 from store.trash import Trashed
@@ -171,15 +171,19 @@ def restore_all(
 ) -> Run:
     """Bring back all sessions in packs whose id or name matches a glob (any, if there are none) and that are old enough.
 
+    The run's ``unseen`` has the packs that could not be looked into: there may be more in them.
     Raises OSError when a store cannot be read.
     """
+    problems: list[Problem] = []
     work = [
         (place, (archived.restoring(place, each) for each in chosen))
-        for place, chosen in archived.select(stores, globs, ended_before)
+        for place, chosen in archived.select(stores, globs, ended_before, problems.append)
     ]
-    return carry_out_actions(
+    run = carry_out_actions(
         "restore", None, work, jobs=jobs or default_jobs(), wait=wait, listener=listener or Listener()
     )
+    run.unseen += problems
+    return run
 
 
 def copy_out(session: str, stores: list[Place], folder: str) -> list[str]:
@@ -238,9 +242,7 @@ def _waiting(session: str, stores: list[Place]) -> _Waiting:
     if packed is None and kept is None:
         where = ", ".join(place.name for place in stores) or "any store: there is none"
         text = f"no session {printable(session)!r} waits in the trash or in a pack of {where}"
-        if away := archived.out_of_reach(stores):
-            text += f"; not looked into, because they cannot be opened: {', '.join(map(printable, away))}"
-        raise NotFound(text)
+        raise archived.not_found(text, stores)
     if packed is None:
         assert kept is not None
         return kept

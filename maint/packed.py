@@ -11,7 +11,7 @@ from typing import IO
 
 import msgspec
 
-from maint import singles
+from maint import singles, unseen
 from maint.actions import PAYLOAD, Action, Verb
 from maint.contract import Candidate
 from maint.judge import Comparison, Judge
@@ -22,7 +22,7 @@ from policies import Policy
 from store import archives, names, opening
 from store.archived import Archived, PackFacts
 from store.catalogue import Catalogue
-from store.facts import Member, Place, Problem, Session, State
+from store.facts import Member, Place, Session, State
 from store.layout import layout_of
 from store.marks import Why
 from store.roots import RootFds
@@ -88,7 +88,7 @@ def payloads_of(shelf: Shelf) -> Payloads:
         return Payloads(away=away)
     with shelf.open() as catalogue:
         ids = frozenset(_plain(id_.removesuffix(PAYLOAD)) for id_ in catalogue.ids_ending(PAYLOAD))
-        return Payloads(ids, away=away or any(pack.problem is not None for pack in catalogue.packs()))
+        return Payloads(ids, away=away or bool(catalogue.damaged()))
 
 
 def _plain(session: str) -> str:
@@ -112,9 +112,7 @@ def look_at_packs(
     So are sessions that are files by themselves, where the policy asks for archived ones at all.
     What was archived within ``min_idle`` is left out: a sweep right after another one finds nothing to do.
     """
-    for path in archives.unreachable(shelf.place, shelf.roots):
-        text = "this folder of packs cannot be opened: is it mounted?"
-        store.problems.append(Problem(shelf.place.name, names.printable(path), text, grave=True))
+    store.problems += unseen.away(shelf.place, shelf.roots)
     if shelf.has_packs:
         _look_into_packs(shelf, store, judge, comparisons, spool)
     if not judge.sessions:
@@ -131,13 +129,7 @@ def _look_into_packs(
     shelf: Shelf, store: PlannedStore, judge: Judge, comparisons: dict[int, Comparison], spool: IO[bytes]
 ) -> None:
     with shelf.open() as catalogue:
-        for pack in catalogue.packs():
-            if pack.problem is not None:
-                text = (
-                    f"this pack is damaged: {pack.problem}; `maint verify` tells more, `maint salvage` saves"
-                )
-                path = names.printable(shelf.path(pack.label, pack.name))
-                store.problems.append(Problem(shelf.place.name, path, text, grave=True))
+        store.problems += unseen.damaged(shelf.place, catalogue)
         store.archived, store.archived_bytes = catalogue.count()
         if not judge.sessions:
             return

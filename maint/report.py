@@ -160,6 +160,7 @@ def complaints(run: Run, *, everything: bool) -> Iterator[str]:
         yield f"refused: {text}; nothing was changed"
     for each in run.unreachable:
         yield f"store {each.place.name!r} at {printable(each.place.path)} cannot be used: {each.why}"
+    yield from shortened(problem_lines(run.unseen))
     for busy in run.busy:
         if everything or busy.skips >= SPEAK_AFTER:
             yield _busy_text(busy)
@@ -350,7 +351,7 @@ def exit_code(run: Run) -> int:
     summary: Summary = run.summary
     if run.unreachable:
         return 74
-    if summary.failed or summary.lost:
+    if summary.failed or summary.lost or run.unseen:
         return 1
     if run.refused:
         return 3

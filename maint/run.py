@@ -121,6 +121,8 @@ class Run(msgspec.Struct):
     plan: Plan | None = None
     busy: list[Busy] = msgspec.field(default_factory=list)
     unreachable: list[Unreachable] = msgspec.field(default_factory=list)
+    unseen: list[Problem] = msgspec.field(default_factory=list)
+    """Packs that could not be looked into by a run that was to bring back all sessions of some kind."""
 
     @property
     def refused(self) -> list[str]:

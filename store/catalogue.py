@@ -154,6 +154,11 @@ class Catalogue:
             _pack_facts,
         )
 
+    def damaged(self) -> list[tuple[str, str, str]]:
+        """The packs whose manifests cannot be read: the labels of their roots, their names, and why."""
+        query = "SELECT label, name, problem FROM packs WHERE problem IS NOT NULL ORDER BY name"
+        return self._rows(query, (), _damaged_pack)
+
     def ids_ending(self, ending: str) -> set[str]:
         """The ids that end so, of sessions whether they count or not."""
         like = ending.replace("%", "").replace("_", "")
@@ -322,6 +327,13 @@ def _pack_facts(row: tuple[Any, ...]) -> PackFacts:
     if not _is_place(label, name) or not (problem is None or isinstance(problem, str)):
         raise Damaged("a row of the catalogue is not what was written")
     return PackFacts(label, name, int(size), sessions, dead, int(packed), int(dead_packed), problem)
+
+
+def _damaged_pack(row: tuple[Any, ...]) -> tuple[str, str, str]:
+    label, name, problem = row
+    if not _is_place(label, name) or not isinstance(problem, str):
+        raise Damaged("a row of the catalogue is not what was written")
+    return label, name, problem
 
 
 def _frames(row: tuple[Any, ...]) -> tuple[str, list[Span], list[bytes]]:

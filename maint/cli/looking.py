@@ -9,10 +9,11 @@ import click
 from maint import archived, finding, ndjson, report
 from maint.cli.ending import UNREADABLE, fail, out
 from maint.cli.options import options, or_fail
+from maint.cli.problems import tell
 from maint.cli.stores import only_stores_of, stores_of
 from maint.reaching import describe
 from store.archived import Archived
-from store.facts import Place, Session
+from store.facts import Place, Problem, Session
 from store.frames import Damaged
 from store.names import printable
 
@@ -42,13 +43,15 @@ def list_(packed: bool, trashed: bool, policy: str | None, stores: tuple[str, ..
 
 
 def _list_packed(where: list[Place], now: float, *, as_json: bool) -> None:
-    """The sessions in packs; lines go out many at a time, because there may be very many."""
+    """The sessions in packs, and the packs that cannot be looked into; lines go out many at a time, because there may be very many."""
+    problems: list[Problem] = []
     lines = (
         ndjson.archived_line(place, each) if as_json else report.archived_row(each, now).encode() + b"\n"
-        for place, each in archived.archived(where)
+        for place, each in archived.archived(where, problems.append)
     )
     while some := b"".join(islice(lines, 1000)):
         out(some)
+    tell(problems)
 
 
 @click.command(name="show")
@@ -75,10 +78,10 @@ def _find(session: str, rules: "Policy | None", where: list[Place]) -> tuple[Pla
     """A session of the stores, or else one in a pack."""
     try:
         return finding.find(session, rules, where)
-    except finding.NotFound:
+    except finding.NotFound as error:
         found = archived.find(session, where)
         if found is None:
-            raise
+            raise archived.not_found(str(error), where) from None
         return found
 
 

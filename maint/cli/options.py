@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from maint.cli.ending import UNREADABLE, fail
+from maint.cli.problems import fail_to_find
 from maint.finding import Ambiguous, NotFound
 from maint.reaching import describe
 
@@ -76,6 +77,6 @@ def or_fail(ask: Callable[[], Any]) -> Any:
     try:
         return ask()
     except (NotFound, Ambiguous) as error:
-        fail(2, str(error))
+        fail_to_find(error)
     except OSError as error:
         fail(UNREADABLE, describe(error))

@@ -8,6 +8,7 @@ import click
 from maint import explaining, finding, interface, ndjson, report, terminal
 from maint.cli.ending import UNREADABLE, out
 from maint.cli.options import options, or_fail
+from maint.cli.problems import tell
 from maint.cli.rules import selection
 from maint.journal import timestamp
 from maint.run import Listener
@@ -31,8 +32,7 @@ def status_(policy: str | None, stores: tuple[str, ...], jobs: int | None, as_js
         for text in report.status_text(store, trash):
             print(text)
     if not as_json:
-        for text in report.shortened(report.problem_lines(run.summary.problems)):
-            say(text)
+        tell(run.summary.problems)
     for text in report.complaints(run, everything=True):
         say(text.replace("nothing was changed", "a sweep would change nothing"))
     sys.exit(UNREADABLE if run.unreachable else 0)

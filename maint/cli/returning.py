@@ -10,12 +10,13 @@ import click
 from maint import archived, interface, report, terminal
 from maint.cli.ending import UNREADABLE, fail
 from maint.cli.options import Span, options
+from maint.cli.problems import fail_to_find, tell
 from maint.cli.speaker import Speaker
 from maint.cli.stores import only_stores_of
 from maint.finding import Ambiguous, NotFound
 from maint.reaching import describe
 from maint.talk import say
-from store.facts import Place
+from store.facts import Place, Problem
 from store.frames import Damaged
 from store.looking import Skip
 from store.names import printable
@@ -82,7 +83,7 @@ def restore_(
             else:
                 run = interface.restore(list(session), where, jobs=jobs, wait=wait, listener=listener)
     except (NotFound, Ambiguous) as error:
-        fail(2, str(error))
+        fail_to_find(error)
     except OSError as error:
         fail(UNREADABLE, describe(error))
     speaker.finish(run, where, stop.signal, always=True, incomplete=run.summary.skipped > 0)
@@ -93,11 +94,12 @@ def _copy(
 ) -> None:
     """Copy sessions to a folder, and say where they are; those that cannot be copied are told, and the others go on."""
     bad = False
+    problems: list[Problem] = []
     chosen: Iterable[Callable[[], list[str]]]
     if many:
         chosen = (
             partial(archived.copy_out, place, each, folder)
-            for place, found in archived.select(where, sessions, ended_before)
+            for place, found in archived.select(where, sessions, ended_before, problems.append)
             for each in found
         )
     else:
@@ -115,5 +117,6 @@ def _copy(
         except Damaged as error:
             say(f"its pack is damaged: {error}; see `maint verify`")
             bad = True
-    if bad:
+    tell(problems)
+    if bad or problems:
         sys.exit(1)

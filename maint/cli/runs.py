@@ -11,6 +11,7 @@ import click
 from maint import interface, laps, ndjson, report, terminal
 from maint.cli.ending import UNREADABLE, end_by, fail, out, out_lines
 from maint.cli.options import options
+from maint.cli.problems import tell
 from maint.cli.rules import selection
 from maint.cli.speaker import Speaker, tell_laps
 from maint.reaching import describe
@@ -100,8 +101,7 @@ def show_plan(
         for text in report.planned_text(run.plan, dry=True):
             print(text)
         tell_laps(run, as_json=False)
-        for text in report.shortened(report.problem_lines(run.summary.problems)):
-            say(text)
+        tell(run.summary.problems)
     for text in report.complaints(run, everything=True):
         say(text.replace("nothing was changed", "a sweep would change nothing"))
     sys.exit(report.exit_code(run))

@@ -7,6 +7,7 @@ from typing import NoReturn
 from maint import laps, ndjson, report, telling, terminal
 from maint.actions import Outcome, Result
 from maint.cli.ending import end_by, out, out_lines
+from maint.cli.problems import tell
 from maint.planned import Plan
 from maint.run import Listener, Run
 from maint.talk import say
@@ -85,8 +86,7 @@ class Speaker:
             out(ndjson.summary_line(run))
         else:
             news = problems if interactive else telling.news(problems, run, where)
-            for text in report.shortened(report.problem_lines(news)):
-                say(text)
+            tell(news)
             if interactive or always:
                 for text in report.summary_text(run):
                     print(text)

@@ -5,13 +5,15 @@ import json
 import os
 import subprocess
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from maint_world import DAY, World
 
-from store import names
+from store import names, opening
 from store.layouts.rec.specimens import session_id
+from store.packs import PackWriter, open_pack
 
 OLD = 40.0
 """Days since the end of sessions that the policies here archive."""
@@ -56,6 +58,22 @@ def contents(pack: Path) -> dict[str, bytes]:
         found = {member.name: _content(tar, member) for member in tar if member.isreg()}
     assert found.pop(names.MANIFEST).startswith(b'{"')
     return found
+
+
+def forge_last_line(pack: Path, forge: Callable[[bytes], bytes]) -> None:
+    """Make a pack anew with another last line in its manifest, and everything else as it was."""
+    folder = opening.open_folder(str(pack.parent))
+    try:
+        with open_pack(folder, pack.name) as sound:
+            raw = [sound.raw(number) for number in range(len(sound.spans))]
+            head, (*lines, last) = sound.head, sound.lines
+        pack.unlink()
+        writer = PackWriter(folder, pack.name)
+        writer.append(raw)
+        writer.finish(head, [line + b"\n" for line in (*lines, forge(last))])
+        writer.seal()
+    finally:
+        os.close(folder)
 
 
 def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:

@@ -9,6 +9,7 @@ from archive_world import (
     archive_pass,
     archiving,
     file_name,
+    forge_last_line,
     in_store,
     in_trash,
     listed,
@@ -139,6 +140,62 @@ def test_damaged_pack_gives_nothing(world: World, before: object, to: list[str])
     assert (answer.code, "pack is damaged" in answer.err) == (1, True)
     assert (in_store(world), unfinished(world)) == ({}, [])
     assert not (world.folder / file_name(1)).exists()
+
+
+@pytest.fixture
+def unreadable(world: World, before: object) -> Path:
+    """A sound pack of two sessions, and one of three whose manifest is what was written, but for a line that is none."""
+    world.add_many("complete", (4, 5), OLD + 300)
+    assert world.maint("sweep").code == 0
+    (pack, _) = packs(world)
+    forge_last_line(pack, lambda _: b'{"id":7}')
+    return pack
+
+
+def told_of(pack: Path) -> str:
+    """What a sweep says of a pack whose manifest cannot be read, too."""
+    return f"maint: rec: {pack}: this pack is damaged: a line of its manifest cannot be read: "
+
+
+@pytest.mark.parametrize("sweeps", [0, 1])
+def test_pack_that_cannot_be_read_is_told_and_what_is_in_others_comes_back(
+    world: World, unreadable: Path, sweeps: int
+) -> None:
+    for _ in range(sweeps):  # what cron was told of it is told again to whoever asks
+        assert told_of(unreadable) in world.maint("sweep").err
+    answer = world.maint("restore", "*")
+    assert (answer.code, "brought back: 2" in answer.out, back(world)) == (1, True, ids(4, 5))
+    assert told_of(unreadable) in answer.err
+    assert "`maint verify` tells more, `maint salvage` saves" in answer.err
+    again = world.maint("restore", "*", "--json")
+    assert (again.code, told_of(unreadable) in again.err) == (1, True)
+    assert [each["path"] for each in again.summary["problems"]] == [str(unreadable)]
+
+
+@pytest.mark.parametrize("verb", [["restore"], ["restore", "--to", "."], ["show"], ["explain"]])
+def test_session_that_may_be_in_a_pack_that_cannot_be_read_is_not_said_to_be_none(
+    world: World, unreadable: Path, verb: list[str]
+) -> None:
+    answer = world.maint(*verb, session_id(1))
+    assert (answer.code, answer.out, told_of(unreadable) in answer.err) == (1, "", True)
+    assert f"no session '{session_id(1)}'" in answer.err
+    assert world.maint(*verb, session_id(4)).code == 0
+    assert (unreadable.exists(), set(back(world)) <= set(ids(4))) == (True, True)
+
+
+def test_copies_of_all_are_made_and_the_pack_that_cannot_be_read_is_told(
+    world: World, unreadable: Path
+) -> None:
+    (world.folder / "copies").mkdir()
+    answer = world.maint("restore", "*", "--to", "copies")
+    assert (answer.code, told_of(unreadable) in answer.err) == (1, True)
+    assert sorted(os.listdir(world.folder / "copies")) == sorted(map(file_name, (4, 5)))
+
+
+def test_list_of_what_is_in_packs_tells_of_one_that_cannot_be_read(world: World, unreadable: Path) -> None:
+    answer = world.maint("list", "--archived", "--json")
+    assert (answer.code, [line["session"] for line in answer.lines]) == (0, ids(4, 5))
+    assert told_of(unreadable) in answer.err
 
 
 @pytest.mark.parametrize("what", ["gone", "noise", "another", "folder"])

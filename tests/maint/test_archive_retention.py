@@ -195,7 +195,9 @@ def test_compaction_is_not_taken_back_half(marked: World) -> None:
     old.write_bytes(b"somebody's")
     answer = marked.maint("undo", marked.journals()[-1])
     assert (answer.code, old.read_bytes()) == (1, b"somebody's")
-    assert sorted(listed(marked)) == ids(1, 2, 3)
+    answer = marked.maint("list", "--archived", "--json")
+    assert sorted(line["session"] for line in answer.lines) == ids(1, 2, 3)
+    assert (answer.code, f"{old}: this pack is damaged" in answer.err) == (0, True)
 
 
 def test_trashed_pack_ends_after_the_grace_period(marked: World) -> None:

@@ -144,7 +144,7 @@ def agents(tmp_path: Path) -> Agents:
 
 
 def counting(place: Place) -> list[str]:
-    return [each.entry.id for _, each in archived([place])]
+    return [each.entry.id for _, each in archived([place], lambda found: pytest.fail(found.text))]
 
 
 def test_payload_that_was_begun_anew_supersedes_no_copy_of_the_one_before(agents: Agents) -> None:

@@ -9,19 +9,19 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from archive_world import forge_last_line
 from maint_world import Answer, World, ids, run_all
 from test_cli_terminal import at_terminal
 
 from maint import salvaging, verifying
 from maint.run import Listener
 from maint.verification import Verified
-from store import frames, manifest, marks, names, opening, packs
+from store import frames, manifest, marks, names, opening
 from store.archives import with_archives
 from store.frames import Span
 from store.layouts.rec.specimens import session_id
 from store.locks import StoreLock
 from store.marks import Mark, Why
-from store.packs import PackWriter
 from store.roots import RootFds
 
 NOBODY = 65534
@@ -398,18 +398,11 @@ def test_pack_that_goes_while_others_are_read_is_none_of_our_business(world: Wor
 
 
 def test_forged_manifest_costs_neither_memory_nor_a_traceback(world: World, pack: Path) -> None:
-    folder = opening.open_folder(str(pack.parent))
-    with packs.open_pack(folder, pack.name) as sound:
-        head, lines = sound.head, list(sound.lines)
-        raw = [sound.raw(number) for number in range(len(sound.spans))]
-    pack.unlink()
-    forged = manifest.decode_entry(lines[-1])
-    lines[-1] = manifest.encode_entry(msgspec.structs.replace(forged, frame=10**12))[:-1]
-    writer = PackWriter(folder, pack.name)
-    writer.append(raw)
-    writer.finish(head, [line + b"\n" for line in lines])
-    writer.seal()
-    os.close(folder)
+    def far_away(line: bytes) -> bytes:
+        forged = msgspec.structs.replace(manifest.decode_entry(line), frame=10**12)
+        return manifest.encode_entry(forged)[:-1]
+
+    forge_last_line(pack, far_away)
     answer = world.maint("verify")
     assert (answer.code, "a session where none can be" in answer.err) == (1, True)
     saved = world.maint("salvage", pack.name, "--to", "saved")

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-import msgspec
-
 from maint import archived, packed, survey
 from maint.contract import known_passes
 from maint.engine import ground_of, only_plan
@@ -48,7 +46,7 @@ def explain(
     with as_owner(place.path), open_roots(place) as roots:
         ground = ground_of(place, roots, policy, now)
         if each is None:
-            session = _with_copy(session, copies_of(ground.shelf, policy))
+            session = copies_of(ground.shelf, policy).told(session)
             session = payloads_of(ground.shelf).told(session)
     of: Literal["live", "archived"] = "live" if each is None else "archived"
     judge = Judge(policy, known_passes(), place.name, now, ground.spared, of=of)
@@ -89,10 +87,3 @@ def _find(
             raise archived.not_found(str(error), stores) from None
         place, each = found
         return place, each.session(place.name, place.kind), each
-
-
-def _with_copy(session: Session, copies: Mapping[str, tuple[int, float]]) -> Session:
-    """The session as a survey has it, which knows whether its copy in the archive is as it is now."""
-    changed = max(member.fingerprint.mtime_ns for member in session.members) / 1e9
-    same = copies.get(session.id) == (session.bytes, changed)
-    return msgspec.structs.replace(session, archived=True) if same else session

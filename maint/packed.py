@@ -14,6 +14,7 @@ import msgspec
 from maint import singles, unseen
 from maint.actions import PAYLOAD, Action, Verb
 from maint.contract import Candidate
+from maint.copies import Copies
 from maint.judge import Comparison, Judge
 from maint.planned import PlannedStore
 from maint.survey import Draft, write_draft
@@ -69,14 +70,21 @@ def shelf_of(place: Place, roots: RootFds) -> Shelf:
     return Shelf(place, roots, lambda: Catalogue.open(place, roots))
 
 
-def copies_of(shelf: Shelf, policy: Policy) -> dict[str, tuple[int, float]]:
-    """Of sessions whose originals stay: the size and the time of change of the newest copy, by id."""
-    forms = {getattr(each, "form", "") for each in policy.passes if getattr(each, "originals", "") == "keep"}
-    found: dict[str, tuple[int, float]] = {}
-    if forms and shelf.has_packs:
+def copies_of(shelf: Shelf, policy: Policy) -> Copies:
+    """What the passes of a policy that archive must know: of copies, if originals stay, and of files, if they make any."""
+    forms = {getattr(each, "form", "") for each in policy.passes}
+    keeping = {
+        getattr(each, "form", "") for each in policy.passes if getattr(each, "originals", "") == "keep"
+    }
+    beside = singles.beside(shelf.place, shelf.roots) if "file" in forms else {}
+    latest: dict[str, tuple[int, float]] = {}
+    if keeping and shelf.has_packs:
         with shelf.open() as catalogue:
-            found = catalogue.latest()
-    return found | singles.copies(shelf.place, shelf.roots) if "file" in forms else found
+            latest = catalogue.latest()
+    for each in beside.values() if "file" in keeping else ():
+        if isinstance(each, singles.Copy):
+            latest[each.session] = each.size, each.last_changed
+    return Copies(latest, beside)
 
 
 def payloads_of(shelf: Shelf) -> Payloads:

@@ -3,11 +3,15 @@
 No index is kept of them: the folders of the store are listed, and the end of each such file is read.
 """
 
+import os
 from collections.abc import Iterator
 
-from store import single
+import msgspec
+
+from store import names, single
 from store.archived import Archived
 from store.facts import Place
+from store.frames import Damaged
 from store.layout import layout_of
 from store.roots import RootFds
 from store.single import Filed, Unread
@@ -43,6 +47,35 @@ def find(place: Place, roots: RootFds, name: str) -> list[Archived]:
     return [each for each in found if each.entry.id == name] or found
 
 
-def copies(place: Place, roots: RootFds) -> dict[str, tuple[int, float]]:
-    """The size and the time of change of each session that has such a file, by id, as it was then."""
-    return {each.entry.id: (each.entry.size, each.entry.last_changed) for each in archived(place, roots)}
+class Copy(msgspec.Struct, frozen=True, gc=False):
+    """What such a file says of its session: as little as can be, for there may be very many."""
+
+    session: str
+    size: int
+    last_changed: float
+    started_at: float | None
+
+
+def beside(place: Place, roots: RootFds) -> dict[str, Copy | str]:
+    """What has the name that a session's file would get, by the path of the session; in words, if it is no such file.
+
+    Only sessions of the first root's own folder are archived so.
+    """
+    folder = roots[roots.first]
+    there = set(os.listdir(folder))
+    is_session = layout_of(place.kind).session_of
+    found: dict[str, Copy | str] = {}
+    for name in there:
+        path = names.parse_zst_path(name)
+        if path not in there or not is_session(roots.first, path):
+            continue
+        try:
+            kept = single.look(roots, roots.first, name).note.session
+            found[path] = Copy(kept.id, kept.size, kept.last_changed, kept.account.started_at)
+        except Damaged as reason:
+            found[path] = single.is_foreign(name, reason)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            found[path] = single.cannot_be_looked_at(name, error)
+    return found

@@ -16,6 +16,7 @@ import msgspec
 from maint import laps
 from maint.actions import Verb
 from maint.contract import Candidate
+from maint.copies import Copies
 from maint.judge import PROTECTED_STATES, Claim, Judge, action_for
 from maint.kin import takes_away
 from maint.run import Progress
@@ -101,7 +102,7 @@ class Reader:
         layout: Layout,
         listing: Listing,
         judge: Judge,
-        copies: Mapping[str, tuple[int, float]],
+        copies: Copies,
         told: Callable[[Session], Session],
         memory: Memory,
         *,
@@ -150,7 +151,7 @@ class Reader:
                 session = self._told(session)  # noqa: PLW2901  what filled it may be in a pack
             count(session, now)
             if self._copies:
-                session = self._with_copy(session)  # noqa: PLW2901  the same session with one fact more
+                session = self._copies.told(session)  # noqa: PLW2901  the same session with a fact or two more
             name, state = session.name, session.state
             if name is not None and name.startswith(prefixes):
                 found.taken.append(name)
@@ -183,13 +184,6 @@ class Reader:
             return self._layout.read(self._place, self._context, some)
 
         return again(self._place, known, entries, read) if known else read(entries)
-
-    def _with_copy(self, session: Session) -> Session:
-        """The session, with the fact whether a pack holds a copy of it as it is now."""
-        changed = max(member.fingerprint.mtime_ns for member in session.members) / 1e9
-        if self._copies.get(session.id) != (session.bytes, changed):
-            return session
-        return msgspec.structs.replace(session, archived=True)
 
     def _note_unread(self, session: Session, found: Found) -> None:
         """Count the passes that would have needed a fact of this session that could not be read."""

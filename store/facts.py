@@ -78,6 +78,16 @@ class Member(msgspec.Struct, frozen=True, array_like=True, gc=False):
     fingerprint: Fingerprint
 
 
+class Beside(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What lies beside a session of one file, under the name that it would have as a compressed file: in words.
+
+    ``is_older`` says that it is such a file, of another state of the session.
+    """
+
+    what: str
+    is_older: bool = False
+
+
 class Session(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One recorded run, with all files that carry its id, the one that names it first.
 
@@ -120,6 +130,9 @@ class Session(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     ages_strictly: bool = False
     """Whether a session of exactly an age is not yet older, to its program: some say so, others the contrary."""
+
+    beside: Beside | None = None
+    """What would be in the way of a compressed file beside it, where somebody asked for that."""
 
     @property
     def path(self) -> str:

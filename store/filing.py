@@ -197,9 +197,9 @@ def _look_beside(
             return None
         reader = single.open_at(folder, name)
     except Damaged as reason:
-        raise Skip(f"{_shown(name)} is there, and is none of ours, or damaged: {reason}") from None
+        raise Skip(single.is_foreign(name, reason)) from None
     except OSError as error:
-        raise Skip(f"{_shown(name)} cannot be looked at: {(error.strerror or str(error)).lower()}") from None
+        raise Skip(single.cannot_be_looked_at(name, error)) from None
     with reader:
         kept = reader.entry.members[0]
         if (kept.root, kept.path) != (member.root, member.path):

@@ -242,6 +242,16 @@ def _read(fd: int, start: int, stop: int) -> bytes:
     return b"".join(packing.blocks(fd, start, stop))
 
 
+def is_foreign(name: str, reason: Damaged) -> str:
+    """What is said of a file that has the name of such a file, and is none."""
+    return f"{names.printable(name)} is there, and is none of ours, or damaged: {reason}"
+
+
+def cannot_be_looked_at(name: str, error: OSError) -> str:
+    """What is said of something that has the name of such a file, and cannot be opened."""
+    return f"{names.printable(name)} cannot be looked at: {(error.strerror or str(error)).lower()}"
+
+
 def look(roots: RootFds, root: str, path: str) -> Filed:
     """The file at this path, as far as its note goes; raises `Damaged`, or OSError."""
     with open_single(roots, root, path) as reader:

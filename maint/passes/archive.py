@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from maint.actions import Packing, Verb
 from maint.contract import Pass, Setting
-from maint.verdicts import Act, No, Verdict, Wait
+from maint.verdicts import Act, Kept, No, Verdict, Wait
 from policies import Duration, Folder, Level, Misread, PassOptions, option
 from store.facts import Member, Session, State
 
@@ -72,6 +72,8 @@ class Archive(Pass):
                 return refusal
             if as_file and not _is_one_file(session.payload if payload else session.members):
                 return _NOT_ONE_FILE
+            if as_file and (beside := session.beside) is not None and not (keeps and beside.is_older):
+                return Kept(f"no file of it can be made: {beside.what}; look at both, and move one away")
             return _UNCHANGED if keeps and session.archived else act
 
         return judge

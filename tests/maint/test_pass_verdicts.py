@@ -13,7 +13,7 @@ from maint.refusing import clock_refusal, refusals
 from maint.survey import key_of
 from maint.verdicts import Act, Compare, Kept, No, Verdict, Wait
 from policies import NameTemplate, PolicyInvalid
-from store.facts import Fingerprint, Leftover, Lock, Member, Owner, Place, Session, State, account_of
+from store.facts import Beside, Fingerprint, Leftover, Lock, Member, Owner, Place, Session, State, account_of
 
 
 def member(path: str) -> Member:
@@ -324,6 +324,28 @@ def test_session_that_is_not_one_file_beside_the_others_becomes_no_file_by_itsel
 ) -> None:
     found = verdict("  - archive: {older_than: 7d, form: file}\n", session(members=members))
     assert found == No("form: file is for sessions of one file in the folder of their store; this is none")
+
+
+@pytest.mark.parametrize(
+    ("options", "is_older", "kept"),
+    [
+        ("", False, False),
+        ("form: pack, originals: keep", False, False),
+        ("form: file", False, True),
+        ("form: file", True, True),
+        ("form: file, originals: trash", True, True),
+        ("form: file, originals: keep", False, True),
+        ("form: file, originals: keep", True, False),
+    ],
+)
+def test_archive_keeps_a_session_whose_file_would_replace_what_it_may_not(
+    options: str, is_older: bool, kept: bool
+) -> None:
+    beside = Beside("a.ndjson.zst is there", is_older=is_older)
+    found = verdict(f"  - archive: {{older_than: 7d, {options}}}\n", session(beside=beside))
+    assert isinstance(found, Kept) is kept
+    if isinstance(found, Kept):
+        assert "a.ndjson.zst is there; look at both, and move one away" in found.reason
 
 
 def test_payload_is_archived_where_there_is_one() -> None:

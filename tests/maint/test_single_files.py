@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -163,12 +164,90 @@ def test_kept_original_that_changed_has_its_file_renewed_and_undo_brings_the_old
     assert (world.sessions / f"{ID}.ndjson.zst").read_bytes() == there_before
 
 
-def test_foreign_file_of_that_name_is_left_alone_and_so_is_its_session(world: World) -> None:
+def somebodys_bytes(world: World, there: Path) -> None:
+    world.put(there.name, b"mine", days=40)
+
+
+def a_folder(_: World, there: Path) -> None:
+    there.mkdir()
+
+
+def a_link(_: World, there: Path) -> None:
+    there.symlink_to("nowhere")
+
+
+def a_pipe(_: World, there: Path) -> None:
+    os.mkfifo(there)
+
+
+def a_damaged_copy(world: World, there: Path) -> None:
+    world.add("complete", days=40)
+    assert world.sweep().summary.done == {Verb.ARCHIVE: 1}
+    there.write_bytes(there.read_bytes()[:-1])
+
+
+def another_state(world: World, there: Path) -> None:
     file = world.add("complete", days=40)
     before = file.read_bytes()
+    assert world.sweep().summary.done == {Verb.ARCHIVE: 1}
+    world.put(file.name, before + before.splitlines(keepends=True)[-1], 40)
+
+
+def another_session(world: World, there: Path) -> None:
+    world.add("complete", days=50, name="another, of the same id")
+    assert world.sweep().summary.done == {Verb.ARCHIVE: 1}
+
+
+NONE_OF_OURS = "is there, and is none of ours, or damaged"
+IN_THE_WAY: list[tuple[Callable[[World, Path], None], str]] = [
+    (somebodys_bytes, f"{NONE_OF_OURS}: it is shorter than a seek table"),
+    (a_folder, "cannot be looked at: is a directory"),
+    (a_link, "cannot be looked at: too many levels of symbolic links"),
+    (a_pipe, f"{NONE_OF_OURS}: it is shorter than a seek table"),
+    (a_damaged_copy, f"{NONE_OF_OURS}: "),
+    (another_state, "is there, and holds another state of it"),
+    (another_session, "is there, and holds another session of that name"),
+]
+
+
+@pytest.mark.parametrize("originals", ["remove", "trash", "keep"])
+@pytest.mark.parametrize(("put", "why"), IN_THE_WAY, ids=lambda each: getattr(each, "__name__", ""))
+def test_session_whose_file_would_be_in_the_place_of_something_else_is_kept_and_not_planned_for(
+    world: World, put: Callable[[World, Path], None], why: str, originals: str
+) -> None:
+    there = world.sessions / f"{ID}.ndjson.zst"
+    put(world, there)
+    file = world.sessions / f"{ID}.ndjson"
+    if not file.exists():
+        world.add("complete", days=40)
+    before, found = file.read_bytes(), there.lstat()
+    world.rules(FORM.format(originals) + "  - prune: {older_than: 35d}\n")
+    if put is another_state and originals == "keep":
+        assert world.sweep().summary.done == {Verb.ARCHIVE: 1}
+        return
+    told = world.maint("explain", ID)
+    assert (told.code, f"no file of it can be made: {there.name} {why}" in told.out) == (0, True)
+    assert "so archive has it" in told.out
+    for _ in range(2):
+        answer = world.maint("sweep", "--json")
+        assert (answer.code, answer.err, [line["type"] for line in answer.lines]) == (
+            0,
+            "",
+            ["plan", "summary"],
+        )
+        assert (answer.summary["skipped"], answer.summary["problems"]) == (0, [])
+    assert (file.read_bytes(), there.lstat()) == (before, found)
+    shutil.rmtree(there) if there.is_dir() else there.unlink()
+    assert world.sweep().summary.done == {Verb.ARCHIVE: 1}
+
+
+def test_file_that_takes_the_name_after_planning_is_left_alone_and_so_is_its_session(world: World) -> None:
+    file = world.add("complete", days=40)
+    before = file.read_bytes()
+    assert world.maint("plan", "-o", "plan").code == 0
     foreign = world.put(f"{ID}.ndjson.zst", b"mine", days=40)
-    run = world.sweep()
-    assert (run.summary.skipped, run.summary.failed, run.summary.problems) == (1, 0, [])
+    answer = world.maint("apply", "plan", "--json")
+    assert (answer.code, answer.summary["skipped"], answer.summary["failed"]) == (0, 1, 0)
     assert (file.read_bytes(), foreign.read_bytes()) == (before, b"mine")
 
 

@@ -17,6 +17,7 @@ from maint import laps
 from maint.actions import Action, Outcome, Result, Verb, outcome_of
 from maint.indexing import reindex
 from maint.reaching import Held, describe, open_roots
+from maint.workers import how_it_failed
 from store import change, durable, locks, looking, names, opening
 from store.barriers import Steps, alone, side_by_side, together
 from store.change import Skip, Stranded
@@ -50,14 +51,19 @@ class Hands:
     def __call__(self, work: list[tuple[int, bytes]]) -> list[Outcome]:
         """Carry out actions, given by their place in the plan and as JSON; an outcome each.
 
-        Those that wait for the disk wait together.
+        Those that wait for the disk wait together. What one of them raises is told of it alone, after it was tried
+        once more by itself, as it would be if a worker had died over it.
         """
         outcomes: list[Outcome] = []
         size = side_by_side(TOGETHER, _DESCRIPTORS)
         for start in range(0, len(work), size):
             some = [(n, _decode(line)) for n, line in work[start : start + size]]
-            changes = [laps.changing(each.pass_, self._carrying_out(n, each)) for n, each in some]
-            outcomes += laps.waiting(partial(together, changes))
+            changes = [laps.changing(each.pass_, self._contained(n, each)) for n, each in some]
+            among_others = laps.waiting(partial(together, changes))
+            outcomes += [
+                self._once_more(n, each, outcome) if outcome.result is Result.LOST else outcome
+                for (n, each), outcome in zip(some, among_others, strict=True)
+            ]
         return self.made_durable(outcomes)
 
     def made_durable(self, outcomes: list[Outcome]) -> list[Outcome]:
@@ -91,6 +97,19 @@ class Hands:
         Whoever has carried out enough of them asks for what `made_durable` says.
         """
         return alone(laps.changing(action.pass_, self._carrying_out(n, action, touched)))
+
+    def _contained(self, n: int, action: Action) -> Steps[Outcome]:
+        """An action as one of many: memory that ends, or a defect of ours, loses it and leaves the others alone."""
+        try:
+            return (yield from self._carrying_out(n, action))
+        except Exception as error:  # noqa: BLE001  anything: what it was is told
+            text = f"{how_it_failed(error)}; what was begun of it is seen to by the next sweep"
+            return outcome_of(n, action, Result.LOST, text)
+
+    def _once_more(self, n: int, action: Action, lost: Outcome) -> Outcome:
+        """What comes of an action by itself; or how it was lost, if that is what makes its session look changed."""
+        again = alone(self._contained(n, action))
+        return lost if again.result is Result.SKIPPED else again
 
     def _carrying_out(self, n: int, action: Action, touched: frozenset[str] = frozenset()) -> Steps[Outcome]:
         try:

@@ -196,4 +196,11 @@ def attempt(work: Callable[[list[Any]], Any], task: list[Any]) -> Any:
     try:
         return work(task)
     except Exception as error:  # noqa: BLE001  anything: what it was is told, and the others go on
-        return Died(f"the work on it failed: {type(error).__name__}: {error}")
+        return Died(how_it_failed(error))
+
+
+def how_it_failed(error: Exception) -> str:
+    """How work ended that raised this, as a clause."""
+    if isinstance(error, MemoryError):
+        return "there was not enough memory for it"
+    return f"the work on it failed: {type(error).__name__}: {error}"

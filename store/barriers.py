@@ -5,7 +5,8 @@ begun before all that it names is durable.
 Waiting is what makes changes slow, and one wait is as good as a hundred: where many files must be durable, the whole
 file system is synced once, which takes a tenth of the time.
 
-A wait that fails is told to everyone who waited for it, so that whoever relied on it gives up (`Poisoned`).
+A wait that fails is told to everyone who waited for it, so that whoever relied on it gives up: `Poisoned`, or
+MemoryError where there was no memory to wait with.
 
 A piece of work is a generator that yields a `Durable`, `NEXT` or `LATER`, and returns what came of it.
 """
@@ -15,7 +16,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import ExitStack
 from enum import Enum
 from typing import Final, NamedTuple, TypeVar
@@ -79,7 +80,7 @@ def together(many: Iterable[Steps[T]]) -> list[T]:
     """
     started = list(many)
     done: dict[int, T] = {}
-    errors: dict[int, Poisoned] = {}
+    errors: Mapping[int, Poisoned | MemoryError] = {}
     going = dict(enumerate(started))
     with ExitStack() as stack:
         for steps in started:
@@ -88,7 +89,7 @@ def together(many: Iterable[Steps[T]]) -> list[T]:
             wanted: dict[int, Durable] = {}
             late = False
             for number, steps in list(going.items()):
-                error = errors.pop(number, None)
+                error = errors.get(number)
                 try:
                     want = next(steps) if error is None else steps.throw(error)
                 except StopIteration as end:
@@ -98,7 +99,10 @@ def together(many: Iterable[Steps[T]]) -> list[T]:
                 if isinstance(want, Durable):
                     wanted[number] = want
                 late = late or want is LATER
-            errors = _wait(wanted)
+            try:
+                errors = _wait(wanted)
+            except MemoryError as error:
+                errors = dict.fromkeys(wanted, error)
             if late:
                 time.sleep(_PAUSE)
     return [done[number] for number in range(len(started))]

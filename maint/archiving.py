@@ -23,6 +23,7 @@ from maint.filing import filed
 from maint.filling import Beside, Chosen, Draft, Filler
 from maint.journal import SealedLine
 from maint.loading import Done, Index, Job, Leave, Left, Loader, Older
+from maint.marking import unmarked
 from maint.planned import PlannedStore
 from maint.reaching import describe
 from maint.sealing import head_of, require_read_back
@@ -265,7 +266,8 @@ class _Archiver:
         try:
             marks.add(self._desk.roots[label], pack, told)
         except OSError as error:
-            self._desk.unwritten(f"copies in {pack} that count no more are not marked: {describe(error)}")
+            folder = self._place.roots[label]
+            self._desk.unwritten(unmarked(self._place.name, folder, pack, error))
 
     def _stop(self) -> bool:
         return self._may_stop and self._desk.stop()

@@ -122,7 +122,7 @@ def _journalled(
         indexed=book.indexed,
         read=Bytes(store.place.name, planned.planned_bytes, listener.read),
         problem=run.summary.problems.append,
-        unwritten=lambda why: run.unreachable.append(Unreachable(store.place, why)),
+        unwritten=run.unwritten.append,
     )
     try:
         for outcomes in outcomes_of(desk, planned):

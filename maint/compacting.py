@@ -14,7 +14,7 @@ from maint.desk import Desk
 from maint.filling import Draft
 from maint.journal import SealedLine
 from maint.loading import Done, Job, Loader
-from maint.marking import as_marked_now, set_marks
+from maint.marking import as_marked_now, set_marks, unmarked
 from maint.planned import PlannedStore
 from maint.reaching import describe
 from maint.sealing import head_of, require_read_back
@@ -63,7 +63,7 @@ def _compact(desk: Desk, crew: Crew[Job, Done], n: int, action: Action) -> Outco
             change.move_to_trash(desk.roots, as_marked_now(desk.roots, action.members), desk.run)
         except (Skip, OSError):
             if new is not None:  # then the old one goes on counting, and the new one must not
-                _withdraw(desk, new.pack)
+                _withdraw(desk, label, new.pack)
             raise
     except Skip as skip:
         return outcome_of(n, action, Result.SKIPPED, str(skip))
@@ -95,13 +95,12 @@ def _require_there(desk: Desk, action: Action) -> str:
     return planned.root
 
 
-def _withdraw(desk: Desk, name: str) -> None:
+def _withdraw(desk: Desk, label: str, name: str) -> None:
     """Have nothing of a new pack count, as far as that can be written down: what counts twice is no loss."""
     try:
         set_marks(desk, name, [(name, Why.SUPERSEDED)])
     except (OSError, Damaged) as error:
-        why = describe(error) if isinstance(error, OSError) else f"it is damaged: {error}"
-        desk.unwritten(f"what is in {name} too is not marked: {why}")
+        desk.unwritten(unmarked(desk.place.name, desk.place.roots[label], name, error))
 
 
 def _all_dead(desk: Desk, label: str, name: str) -> bool:

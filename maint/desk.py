@@ -31,4 +31,4 @@ class Desk:
     indexed: Callable[[IndexedLine], None]
     read: Callable[[int], None]
     problem: Callable[[Problem], None]
-    unwritten: Callable[[str], None]
+    unwritten: Callable[[Problem], None]

@@ -9,7 +9,7 @@ from maint.desk import Desk
 from maint.planned import PlannedStore
 from maint.reaching import describe
 from store import archives, looking, marks, names, opening, packs
-from store.facts import Member
+from store.facts import Member, Problem
 from store.frames import Damaged
 from store.marks import Mark, Why
 from store.roots import RootFds
@@ -66,6 +66,17 @@ def set_marks(desk: Desk, pack: str, sessions: Sequence[tuple[str, Why]]) -> boo
     ]
     marks.add(desk.roots[label], pack, told)
     return True
+
+
+def unmarked(store: str, folder: str, pack: str, error: OSError | Damaged) -> Problem:
+    """What is said where copies in a pack that count no more could not be marked: one too many is no loss."""
+    why = describe(error) if isinstance(error, OSError) else f"{pack} is damaged: {error}"
+    what = "see that it can be written" if isinstance(error, OSError) else "see `maint verify`"
+    text = (
+        f"should say which copies in its pack count no more, but could not be written ({why}); "
+        f"no session is lost, and those copies go on counting until they are superseded once more or expire; {what}"
+    )
+    return Problem(store, names.printable(f"{folder}/{names.marks_name(pack)}"), text, grave=True)
 
 
 def mark_brought_back(roots: RootFds, action: Action, run: str) -> None:

@@ -75,7 +75,7 @@ def summary_line(run: Run) -> bytes:
         "busy": [busy.place.name for busy in run.busy],
         "unreachable": {each.place.name: each.why for each in run.unreachable},
         "stopped": summary.stopped,
-        "problems": [*summary.problems, *run.unseen],
+        "problems": [*summary.problems, *run.unwritten, *run.unseen],
     }
     return _encode(record) + b"\n"
 

@@ -160,7 +160,7 @@ def complaints(run: Run, *, everything: bool) -> Iterator[str]:
         yield f"refused: {text}; nothing was changed"
     for each in run.unreachable:
         yield f"store {each.place.name!r} at {printable(each.place.path)} cannot be used: {each.why}"
-    yield from shortened(problem_lines(run.unseen))
+    yield from shortened(problem_lines([*run.unwritten, *run.unseen]))
     for busy in run.busy:
         if everything or busy.skips >= SPEAK_AFTER:
             yield _busy_text(busy)
@@ -349,7 +349,7 @@ def _log_text(line: journal.Line) -> str:
 def exit_code(run: Run) -> int:
     """What a run's end means to whoever called: the worst of what happened."""
     summary: Summary = run.summary
-    if run.unreachable:
+    if run.unreachable or run.unwritten:
         return 74
     if summary.failed or summary.lost or run.unseen:
         return 1

@@ -121,6 +121,9 @@ class Run(msgspec.Struct):
     plan: Plan | None = None
     busy: list[Busy] = msgspec.field(default_factory=list)
     unreachable: list[Unreachable] = msgspec.field(default_factory=list)
+    unwritten: list[Problem] = msgspec.field(default_factory=list)
+    """What should have been written down about sessions, and could not be; it harms none of them."""
+
     unseen: list[Problem] = msgspec.field(default_factory=list)
     """Packs that could not be looked into by a run that was to bring back all sessions of some kind."""
 

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from maint.owner import as_owner
 from maint.reaching import describe, open_roots
-from maint.run import Run, Unreachable
+from maint.run import Run
 from store import durable, names, opening
 from store.facts import Place, Problem
 
@@ -40,8 +40,11 @@ def news(problems: list[Problem], run: Run, stores: list[Place]) -> list[Problem
                         roots[roots.first], names.REPORTED, mine.encode(), names.REPORTED_NEW
                     )
         except durable.Poisoned as error:
-            why = f"what was told of it could not be kept, and may be told again: {describe(error)}"
-            run.unreachable.append(Unreachable(place, why))
+            text = (
+                f"should say which problems were told of, but could not be written ({describe(error)}); "
+                "some may be told again; see that it can be written"
+            )
+            run.unwritten.append(Problem(place.name, names.REPORTED, text, grave=True))
         except OSError:
             continue
     return [each for each in problems if f"{each.store}: {_line(each)}" not in told]

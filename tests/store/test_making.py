@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from store import names, opening
+from store import leases, names, opening
 from store.change import RootFds, Skip, make, make_new, rewrite
 from store.facts import Fingerprint, Member
 
@@ -108,12 +108,25 @@ def test_source_that_grew_is_left_alone(path: Path, roots: RootFds, source: Memb
 def test_source_that_grows_meanwhile_makes_nothing(path: Path, roots: RootFds, source: Member) -> None:
     def and_append(fd: int) -> Iterator[bytes]:
         yield from build(fd)
-        with (path / "project/a.events").open("ab", buffering=0) as file:
-            os.set_blocking(file.fileno(), False)
+        leases.drop_lease(fd)  # as the kernel takes it away, when a writer has waited for long enough
+        with (path / "project/a.events").open("ab") as file:
             file.write(b"more")
 
-    with pytest.raises((Skip, BlockingIOError)):
+    with pytest.raises(Skip, match="changed while something was made of it"):
         made(roots, source, and_append)
+    assert left(path) == []
+
+
+def test_source_that_somebody_wants_to_write_meanwhile_makes_nothing(
+    path: Path, roots: RootFds, source: Member
+) -> None:
+    def and_try(fd: int) -> Iterator[bytes]:
+        yield from build(fd)
+        with pytest.raises(BlockingIOError):
+            os.open(path / "project/a.events", os.O_WRONLY | os.O_NONBLOCK)
+
+    with pytest.raises(Skip, match="was opened for writing while something was made of it"):
+        made(roots, source, and_try)
     assert left(path) == []
 
 

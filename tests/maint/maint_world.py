@@ -198,6 +198,11 @@ class World:
         (answer,) = run_all([self._popen(command)])
         return answer
 
+    def python(self, script: str, *arguments: str) -> Answer:
+        """What Python itself makes of a script, which may look at the program from within."""
+        (answer,) = run_all([self._popen([sys.executable, "-c", script, *arguments])])
+        return answer
+
     def start(self, *arguments: str, **more: Any) -> subprocess.Popen[bytes]:
         """The installed program, which is not waited for."""
         return self._popen([PROGRAM, *arguments], **more)
@@ -326,12 +331,18 @@ def set_clock(ahead: float) -> None:
 
 
 def run_all(processes: Sequence[subprocess.Popen[bytes]]) -> list[Answer]:
-    """Wait for processes that were started at once."""
+    """Wait for processes that were started at once; none of them is left when one hangs."""
     answers = []
-    for process in processes:
-        out, err = process.communicate(timeout=60)
-        texts = [(text or b"").decode(errors="replace") for text in (out, err)]
-        answers.append(Answer(process.returncode, *texts))
+    try:
+        for process in processes:
+            out, err = process.communicate(timeout=120)
+            texts = [(text or b"").decode(errors="replace") for text in (out, err)]
+            answers.append(Answer(process.returncode, *texts))
+    finally:
+        for process in processes:
+            if process.returncode is None:
+                process.kill()
+                process.wait()
     return answers
 
 

@@ -1,8 +1,5 @@
 """What a verb that only looks, or brings something back, does without: its start-up is most of its time."""
 
-import subprocess
-import sys
-
 import pytest
 from maint_world import NOW, World, policy_text
 
@@ -45,16 +42,8 @@ RULES = ("maint.contract", "maint.passes", "maint.selection", "policies", "yaml"
 
 def imported(world: World, *arguments: str) -> set[str]:
     """The modules that the program has imported when it ends, and the packages that they are in."""
-    done = subprocess.run(
-        [sys.executable, "-c", PROBE, *arguments],
-        env=world.env,
-        cwd=world.folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    (line,) = [line for line in done.stdout.splitlines() if line.startswith("imported:")]
+    said = world.python(PROBE, *arguments).out
+    (line,) = [line for line in said.splitlines() if line.startswith("imported:")]
     return set(line.split()[1:])
 
 

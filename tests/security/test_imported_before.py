@@ -1,7 +1,5 @@
 """What root does as somebody else needs no module that was not imported before: that user may not be able to read it."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -34,16 +32,8 @@ pytestmark = [needs_root, needs_zstd]
 
 def imported(world: Robbed, *arguments: str) -> list[str]:
     """What the program imports while it has the rights of the thief."""
-    done = subprocess.run(
-        [sys.executable, "-c", PROBE, *arguments],
-        env=world.env,
-        cwd=world.folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    return [line.split()[1] for line in done.stderr.splitlines() if line.startswith("imported: ")]
+    said = world.python(PROBE, *arguments).err
+    return [line.split()[1] for line in said.splitlines() if line.startswith("imported: ")]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -18,25 +18,29 @@ from strace_world import followed
 
 from maint.cli import main
 
-LONGEST = 60.0
-
 
 def run_traced(
-    world: World, arguments: list[str], strace: list[str], stopped: Callable[[], None] | None = None
+    world: World,
+    arguments: list[str],
+    strace: list[str],
+    stopped: Callable[[], None] | None = None,
+    longest: int = 0,
 ) -> tuple[int, str]:
     """Run the program under strace: the code it ends with, and what it says on stderr.
 
     Where it is stopped on its way, ``stopped`` is done, and it goes on.
+    After ``longest`` seconds, if any, it is ended by a signal of its own.
     """
     with tempfile.TemporaryFile() as said:
         child = os.fork()
         if child == 0:
-            become(world, arguments, said)
+            signal.alarm(longest)
+            _become(world, arguments, said)
         status = followed(child, strace, stopped)
         return os.waitstatus_to_exitcode(status), os.pread(said.fileno(), 1 << 20, 0).decode(errors="replace")
 
 
-def become(world: World, arguments: list[str], said: IO[bytes]) -> NoReturn:
+def _become(world: World, arguments: list[str], said: IO[bytes]) -> NoReturn:
     """Turn this process, which was forked for it, into the program, and wait for `strace`."""
     code = 99
     try:

@@ -3,18 +3,13 @@
 `strace` makes the kernel stop it: the signal waits until the call has ended.
 """
 
-import os
-import signal
-import subprocess
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from typing import NamedTuple
 
-import pytest
 from gaps import Gap
 from stories import World
-from tracing import become
+from tracing import run_traced
 
 LONGEST = 120
 """Seconds after which a process that hangs is ended by a signal of its own."""
@@ -31,46 +26,17 @@ class Run(NamedTuple):
 
 def run_halted(world: World, arguments: list[str], gap: Gap, act: Callable[[], None]) -> Run:
     """Run the program, and ``act`` while it is stopped in that gap."""
-    with tempfile.TemporaryFile() as said, tempfile.NamedTemporaryFile() as log:
-        child = os.fork()
-        if child == 0:
-            signal.alarm(LONGEST)
-            become(world, arguments, said)
-        tracer = None
-        try:
-            os.waitpid(child, os.WUNTRACED)
-            tracer = _strace(child, ["-y", "-o", log.name, *gap.strace])
-            os.kill(child, signal.SIGCONT)
-            _, status = os.waitpid(child, os.WUNTRACED)
-            if stopped := os.WIFSTOPPED(status):
-                act()
-                os.kill(child, signal.SIGCONT)
-                _, status = os.waitpid(child, 0)
-            child = 0
-        finally:
-            if child:
-                with suppress(ProcessLookupError):
-                    os.kill(child, signal.SIGKILL)
-                os.waitpid(child, 0)
-            if tracer is not None:
-                tracer.communicate(timeout=LONGEST)
-        text = os.pread(said.fileno(), 1 << 20, 0).decode(errors="replace")
-        return Run(os.waitstatus_to_exitcode(status), text, stopped, _last_call(log.name))
+    stops = 0
 
+    def stopped() -> None:
+        nonlocal stops
+        stops += 1
+        act()
 
-def _strace(child: int, options: list[str]) -> subprocess.Popen[bytes]:
-    tracer = subprocess.Popen(
-        ["strace", "-p", str(child), *options],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-    assert tracer.stderr is not None
-    said = tracer.stderr.readline()
-    if b"attached" not in said:
-        tracer.communicate(timeout=LONGEST)
-        pytest.skip(f"strace cannot attach here: {said.decode().strip()}")  # a reason that only it can give
-    return tracer
+    with tempfile.NamedTemporaryFile() as log:
+        strace = ["-y", "-o", log.name, *gap.strace]
+        code, said = run_traced(world, arguments, strace, stopped, LONGEST)
+        return Run(code, said, bool(stops), _last_call(log.name))
 
 
 def _last_call(log: str) -> str:

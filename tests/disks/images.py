@@ -88,6 +88,13 @@ class Image:
         """The disk as it is now, which no mounted file system must be writing to."""
         return Kept.of(self._file)
 
+    def settled(self) -> "Kept":
+        """The mounted disk when all is on it that was written, to be put back; it goes on as a disk does that was just mounted."""
+        self.unmount()
+        kept = self.kept()
+        self.mount()
+        return kept
+
     def put_back(self, kept: "Kept") -> None:
         """Have the disk, which is not mounted, as it was."""
         kept.write(self._file)

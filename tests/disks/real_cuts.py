@@ -54,9 +54,7 @@ class Cuts:
             with alone():
                 world = story.build(image.top / "world")
                 arguments = story.arguments(world)
-            image.unmount()
-            start = image.kept()
-            image.mount()
+            start = image.settled()
             found: list[Call] = []
 
             def run() -> None:

@@ -88,10 +88,7 @@ class OnImage:
         with Image.new(file_system, folder) as image:
             with alone():
                 world = story.build(image.top / "world")
-            image.unmount()
-            start = image.kept()
-            image.mount()
-            yield cls(image, world, start)
+            yield cls(image, world, image.settled())
 
     def fresh(self) -> World:
         self.image.unmount()

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 
+from lives import PACKED, TRASH, TRASHED_AFTER, Owner
 from maint_world import Answer, World
 from oracle import Key, Oracle
-from owners import KINDS, PACKED, TRASH, TRASHED_AFTER, Owner
+from owners import KINDS
 from reachable import lost
 
 POLICY = f"""\

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from errors import ENDS, lost
+from kill_points import changes
 from oracle import Oracle, Treasure
 from stories import ManyFiles, Story, World, alone
-from test_archive_killed import changes
 from test_many_files_killed import is_usual
 from tracing import run_traced
 

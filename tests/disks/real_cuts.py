@@ -14,9 +14,9 @@ from typing import NamedTuple
 from blocks import Kept
 from file_systems import FileSystem
 from images import Image, Loss
+from kill_points import changes
 from promises import Promises
 from stories import ManyFiles, Story, World, alone
-from test_archive_killed import changes
 from test_many_files_killed import is_usual
 from tracing import run_traced
 

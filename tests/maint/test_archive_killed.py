@@ -27,8 +27,8 @@ from archive_world import (
     packs,
     unfinished,
 )
+from kill_points import SURVIVED, changes, telling, traced
 from maint_world import DAY, World
-from test_killed_at_every_call import CALLS, SURVIVED, traced
 from tried import Tally, every
 
 from maint import interface
@@ -111,15 +111,15 @@ def compacting(folder: Path) -> World:
 STORIES = {
     "archive": Story(some_sessions, sweep),
     "archive into the trash": Story(
-        lambda folder: some_sessions(folder, "originals: trash"), sweep, every(6)
+        lambda folder: some_sessions(folder, "originals: trash"), sweep, every(4)
     ),
-    "archive and keep": Story(lambda folder: some_sessions(folder, "originals: keep"), sweep, every(6)),
-    "archive once more": Story(once_more, sweep, every(6)),
-    "archive in several packs": Story(in_several_packs, sweep, every(8)),
+    "archive and keep": Story(lambda folder: some_sessions(folder, "originals: keep"), sweep, every(3)),
+    "archive once more": Story(once_more, sweep, every(4)),
+    "archive in several packs": Story(in_several_packs, sweep, every(6)),
     "undo": Story(archived_before, lambda world: ["undo", world.journals()[0]], every(2)),
     "restore": Story(archived_before, lambda _: ["restore", "*"], every(2)),
-    "expire": Story(expiring, sweep, every(2)),
-    "compact": Story(compacting, sweep, every(6)),
+    "expire": Story(expiring, sweep),
+    "compact": Story(compacting, sweep, every(3)),
 }
 
 
@@ -128,7 +128,7 @@ def test_archive_killed_at_any_call_loses_nothing(story: str, tmp_path: Path, ta
     told = STORIES[story]
     world = told.build(tmp_path / "counted")
     all_points = changes(world, told.arguments(world), tmp_path)
-    points = all_points[:: told.step]
+    points = telling(all_points)[:: told.step]
     found: Counter[str | None] = Counter()
     for call, number in points:
         world = told.build(tmp_path / f"{call}-{number}")
@@ -142,21 +142,6 @@ def test_archive_killed_at_any_call_loses_nothing(story: str, tmp_path: Path, ta
     assert set(found) == {None}, "\n".join(map(str, found))
     assert survived <= len(points) // 10
     assert found[None] > 10
-
-
-def changes(world: World, arguments: list[str], folder: Path) -> list[tuple[str, int]]:
-    """Every call of a run that changes something, as its name and its number among those of that name."""
-    log = folder / "calls"
-    assert traced(world, arguments, ["-o", str(log), "-e", f"trace={','.join(CALLS)}"]) == 0
-    counts: Counter[str] = Counter()
-    found: list[tuple[str, int]] = []
-    for line in log.read_text().splitlines():
-        call, opened, rest = line.partition("(")
-        if opened:
-            counts[call] += 1
-            if call != "openat" or "O_CREAT" in rest or "O_TRUNC" in rest:
-                found.append((call, counts[call]))
-    return found
 
 
 def killed_at(world: World, arguments: list[str], call: str, number: int) -> str | None:

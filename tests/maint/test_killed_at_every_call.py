@@ -1,92 +1,20 @@
-"""A run killed at each of its calls that change a store: after one more sweep nothing is lost, and nothing is stuck.
-
-The program is forked, not started, and `strace` attaches to it while it is stopped, so that a point costs some
-tens of milliseconds. Each point is one kind of call and its number: the call is not carried out any more.
-"""
+"""A run killed at each of its calls that change a store: after one more sweep nothing is lost, and nothing is stuck."""
 
 import os
 import shutil
-import signal
-import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
-from maint_world import World, commands_in, set_clock
-from strace_world import followed
+from kill_points import SURVIVED, points, traced
+from maint_world import World, commands_in
 from tried import Tally, every
 
 from maint import interface
-from maint.cli import main
 from store.barriers import FEW
 from store.layouts.rec.specimens import session_id
-
-CALLS = [
-    "openat",
-    "mkdirat",
-    "renameat2",
-    "renameat",
-    "rename",
-    "linkat",
-    "link",
-    "symlinkat",
-    "unlinkat",
-    "unlink",
-    "rmdir",
-    "write",
-    "pwrite64",
-    "writev",
-    "ftruncate",
-    "fallocate",
-    "fsync",
-    "fdatasync",
-    "syncfs",
-    "fchmod",
-    "fchmodat",
-    "fchown",
-    "utimensat",
-    "setxattr",
-    "fsetxattr",
-]
-OPENS = "openat"
-SURVIVED = "it ended before that call"
-STEP, OPEN_STEP = every(2), every(8)
-"""Of so many points one is tried; opens mostly change nothing."""
-
-
-def traced(world: World, arguments: list[str], strace: list[str]) -> int:
-    """Run the program under strace; its wait status."""
-    child = os.fork()
-    if child == 0:
-        _program(world, arguments)
-    return followed(child, strace)
-
-
-def _program(world: World, arguments: list[str]) -> NoReturn:
-    null = os.open(os.devnull, os.O_RDWR)
-    for number in range(3):
-        os.dup2(null, number)
-    os.environ.update(world.env)
-    set_clock(world.ahead)
-    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")
-    sys.argv = ["maint", *arguments]
-    os.kill(os.getpid(), signal.SIGSTOP)
-    code = 70
-    try:
-        main()
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 0
-    finally:
-        os._exit(code)
-
-
-def counted(world: World, arguments: list[str], folder: Path) -> Counter[str]:
-    """How often a run makes each of the calls."""
-    log = folder / "calls"
-    assert traced(world, arguments, ["-o", str(log), "-e", f"trace={','.join(CALLS)}"]) == 0
-    return Counter(line.partition("(")[0] for line in log.read_text().splitlines() if "(" in line)
 
 
 def a_store(folder: Path) -> World:
@@ -135,21 +63,18 @@ STORIES: dict[str, tuple[Callable[[Path], World], Callable[[World], list[str]]]]
 def test_killed_at_any_call_a_run_loses_nothing(story: str, tmp_path: Path, tally: Tally) -> None:
     build, arguments = STORIES[story]
     world = build(tmp_path / "counted")
-    counts = counted(world, arguments(world), tmp_path)
-    all_points = [(call, number) for call in sorted(counts) for number in range(1, counts[call] + 1)]
-    # Most opens are for reading, and killing there is like killing at the next change.
-    points = [
-        point for at, point in enumerate(all_points) if at % (OPEN_STEP if point[0] == OPENS else STEP) == 0
-    ]
+    tried, there_are = points(world, arguments(world), tmp_path)
+    if story == "recover":
+        tried = tried[:: every(2)]  # it takes some sessions through the same steps
     told: Counter[str | None] = Counter()
-    for call, number in points:
+    for call, number in tried:
         world = build(tmp_path / f"{call}-{number}")
         why = killed_at(world, arguments(world), call, number)
         told[why if why in {None, SURVIVED} else f"{call} {number}: {why}"] += 1
         shutil.rmtree(world.folder)
     survived = told.pop(SURVIVED, 0)  # some calls are only made the first time, or only sometimes
-    tally("killed", f"rec: {story}", told.total(), there_are=len(all_points), wrong=told.total() - told[None])
-    assert (set(told), survived <= len(points) // 10, told[None] > 10) == ({None}, True, True)
+    tally("killed", f"rec: {story}", told.total(), there_are=there_are, wrong=told.total() - told[None])
+    assert (set(told), survived <= len(tried) // 10, told[None] > 10) == ({None}, True, True)
 
 
 def killed_at(world: World, arguments: list[str], call: str, number: int) -> str | None:

@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pytest
 from archive_world import archive_pass
+from kill_points import SURVIVED, changes, traced
 from maint_world import DAY
 from many_files_world import EVERYTHING, Key, ManyFiles, Opendev, Outrig
-from test_archive_killed import changes
-from test_killed_at_every_call import SURVIVED, traced
 from tried import LONG, Tally
 
 from maint import carrying_out, dispatch, indexing, settle, settling_packs

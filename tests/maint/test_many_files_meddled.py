@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 from archive_world import archive_pass
+from kill_points import changes
 from maint_world import run_all
 from many_files_world import EVERYTHING, WORLDS, Key, ManyFiles, Opendev
 from test_archive_disk import KIB, MIB, mount
-from test_archive_killed import Killing, changes
+from test_archive_killed import Killing
 from test_many_files_killed import killed, wrong_after_sweeping
 from tried import LONG
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from archive_world import OLD, archive_pass, archived, archiving, in_store
+from kill_points import changes
 from maint_world import World
-from test_archive_killed import changes
 from test_many_files_killed import STORIES, killed, wrong_after_sweeping
 from tried import Tally, every
 

@@ -15,9 +15,9 @@ from typing import ClassVar
 import hypothesis.strategies as st
 from archive_world import archive_pass
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from kill_points import CALLS, traced
 from maint_world import DAY, EVERYTHING, Answer, World, content
 from owed import Owed, is_sound
-from test_killed_at_every_call import CALLS, traced
 
 from store.layouts.rec.specimens import command, session_id
 

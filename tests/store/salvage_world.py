@@ -78,9 +78,10 @@ class SalvageWorld:
 
     def flip(self, at: int, bit: int = 0) -> None:
         """Flip a bit of the pack; counted from its end where ``at`` is negative."""
-        data = bytearray(self.pack.read_bytes())
-        data[at] ^= 1 << bit
-        self.pack.write_bytes(data)
+        with self.pack.open("r+b", buffering=0) as file:
+            start = file.seek(at, os.SEEK_END if at < 0 else os.SEEK_SET)
+            (byte,) = file.read(1)
+            os.pwrite(file.fileno(), bytes([byte ^ 1 << bit]), start)
 
     def spoil(self, span: Span) -> None:
         """Flip a bit in the middle of a frame."""
@@ -90,14 +91,18 @@ class SalvageWorld:
         with self.pack.open("r+b") as file:
             file.truncate(size)
 
-    def salvage(self) -> dict[str | None, Salvaged]:
-        """What became of everything, by session, else by path; stretches of the pack are one, the last."""
+    def salvage(self, *, lasting: bool = True) -> dict[str | None, Salvaged]:
+        """What became of everything, by session, else by path; stretches of the pack are one, the last.
+
+        Whoever salvages very often, and cuts no power, need not wait for the disk each time.
+        """
         before = self.pack.read_bytes()
         pack, folder = os.open(self.pack, os.O_RDONLY), opening.open_folder(str(self.saved))
         try:
             salvage = Salvage(pack, folder)
             found = {each.session or each.path: each for each in salvage.run()}
-            salvage.finish()
+            if lasting:
+                salvage.finish()
         finally:
             os.close(pack)
             os.close(folder)

@@ -73,7 +73,7 @@ class Hands:
         """
         try:
             if self._roots is not None:
-                self._roots.remove_emptied()
+                self._roots.moves.remove_emptied()
         except Poisoned as error:
             text = f"the disk could not be made to keep it ({error.strerror})"
             return [_failed_too(outcome, text) for outcome in outcomes]

@@ -120,7 +120,7 @@ def reindex(
     ``n`` tells its temporary file from those of other actions of the run.
     Raises Skip, `Unmendable` and OSError; then it is as it was.
     """
-    roots.sync_moved(root, path, run)
+    roots.moves.sync_beside(root, path, run)
     backup = names.backup_path(run, root, path)
     twice = looking.stat_below(roots[roots.home(root)], backup) is not None
     if twice:

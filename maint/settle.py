@@ -111,7 +111,7 @@ def _finish(roots: RootFds, place: Place, earlier: str, run: str, problems: list
                 outcomes.append(outcome)
         outcomes = hands.made_durable(outcomes)
         done.update(outcome.verb for outcome in outcomes if outcome.result is Result.DONE)
-        roots.remove_emptied()
+        roots.moves.remove_emptied()
     finally:
         hands.close()
     if begun:
@@ -218,7 +218,7 @@ def _see_to_late_writers(roots: RootFds, place: Place) -> tuple[list[Outcome], l
             if outcome is not None:
                 Journal.amend(roots, kept.run, [outcome])
                 outcomes.append(outcome)
-    roots.remove_emptied()
+    roots.moves.remove_emptied()
     return outcomes, problems
 
 

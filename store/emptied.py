@@ -128,7 +128,7 @@ class _Look:
                     continue
             clean = False
             self.found.foreign.append(names.printable(below[len(top) + 1 :]))
-        used = (root, path) in self._used or self._roots.is_emptied(root, path)
+        used = (root, path) in self._used or self._roots.moves.is_emptied(root, path)
         if not entries and not used:
             return True, [Member(root, path, print_of)]
         self.found.folders.append((root, path))

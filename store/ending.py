@@ -79,7 +79,7 @@ def expire(roots: RootFds, rel: str, expected: Fingerprint) -> int:
         removing.in_folder(roots, home, above, partial(_end, name=name, expected=expected))
     except FileNotFoundError:
         return 0
-    roots.took_one(home, above, top, ended=True)
+    roots.moves.took_one(home, above, top, ended=True)
     return expected.size
 
 
@@ -106,7 +106,7 @@ def _let_one_go(roots: RootFds, member: Member, run: str, ended: list[int] | Non
         )
         above, _, kept_name = trash.rpartition("/")
         if lasting:
-            roots.put_one(home, above)
+            roots.moves.put_one(home, above)
             return 0
         # It was looked at there through the descriptor that is still open.
         os.unlink(kept_name, dir_fd=kept)

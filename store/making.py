@@ -79,7 +79,7 @@ def _make(
         durable.ask_disk(new)
         durable.require_on_disk(new, digest, tmp)
         unchanged()
-        roots.sync_moved(root, path, run)
+        roots.moves.sync_beside(root, path, run)
         with opening.parent_of(roots[root], path) as (target, own):
             try:
                 syscalls.rename_noreplace(name, own, src_dir_fd=folder, dst_dir_fd=target)

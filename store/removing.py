@@ -42,7 +42,7 @@ def move_to_trash(
     The moves are durable once the file system is synced; until then a crash leaves a file where it was.
 
     The folders that they lay in are to go, as far as they are ``owned`` and empty, and with them what owned empty
-    folders there are in those; ``put_back`` makes them again. They do so with `RootFds.remove_emptied`, when the
+    folders there are in those; ``put_back`` makes them again. They do so with `Moves.remove_emptied`, when the
     moves are durable, or, of a session that is ``packed`` too, at once.
     ``left``, if given, gets the names of what others have put there, as `store.emptied.told` has them: that stays.
     """
@@ -84,7 +84,7 @@ def remove_folders(
 ) -> None:
     """Remove the folders that files which are gone leave behind; with ``keep`` what put_back would not know of is kept.
 
-    That is safe ``at_once`` where it is durable that the files lie elsewhere; else `RootFds.remove_emptied` does it.
+    That is safe ``at_once`` where it is durable that the files lie elsewhere; else `Moves.remove_emptied` does it.
     `move_to_trash` and `store.ending.let_go` end with it, and whoever brings one of these to its end that was killed.
     """
     found = emptied.look(roots, members, owned)
@@ -100,7 +100,7 @@ def remove_folders(
         left += emptied.told(found.foreign)
     for root, path in found.folders:
         if not at_once:
-            roots.emptied(root, path, path.rpartition("/")[0])
+            roots.moves.emptied(root, path, path.rpartition("/")[0])
             continue
         with suppress(OSError):
             _remove_folder(roots, root, path)
@@ -112,7 +112,7 @@ def put_back(roots: RootFds, run: str, root: str, rel: str) -> None:
     """Move a file from the trash of a run to the place it had, making folders that are missing, never over anything.
 
     A folder that is made has the mode it had, and holds the empty folders that went with it.
-    One of the trash that is empty then goes with `RootFds.remove_emptied`.
+    One of the trash that is empty then goes with `Moves.remove_emptied`.
     Raises Skip if it is not in the trash, or something has its place.
     """
     home = roots.home(root)
@@ -143,7 +143,7 @@ def put_back(roots: RootFds, run: str, root: str, rel: str) -> None:
     finally:
         if above:
             os.close(target)
-    roots.took_one(home, kept, names.TRASH)
+    roots.moves.took_one(home, kept, names.TRASH)
     if made:
         _bring_along(roots, run, root, made[0])
 
@@ -198,7 +198,7 @@ def _move(roots: RootFds, member: Member, run: str, *, lasting: bool = True) -> 
                 _require_movable(fd, found, run)
             stays = lasting or (lease is not Lease.HELD and stat.S_ISREG(found.st_mode))
             move_open(roots, home, trash, fd, folder, name, member.fingerprint, lease, lasting=stays)
-            roots.put_one(home, trash.rpartition("/")[0])
+            roots.moves.put_one(home, trash.rpartition("/")[0])
     except Gone:
         require_moved(roots, home, trash, member)
         return False

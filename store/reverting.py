@@ -56,7 +56,7 @@ def revert(
             raise Gone from None
         raise
     # What lay there has a durable name elsewhere, so that its folder may go at once.
-    roots.took_one(roots.home(kept.root), backup.rpartition("/")[0], names.BACKUP, ended=True)
+    roots.moves.took_one(roots.home(kept.root), backup.rpartition("/")[0], names.BACKUP, ended=True)
 
 
 def _is_to_do(home: int, folder: int, name: str, backup: str, trash: str, old: Fingerprint | None) -> bool:

@@ -138,7 +138,7 @@ def _write(new: int, build: Callable[[int], Iterator[bytes]], place: Place) -> S
         durable.dress_like(new, place.fd)
         yield Durable(new, place.tmp_path)
         durable.ask_disk(new)
-        with place.roots.moved_beside(place.member.root, place.member.path, place.run) as moved:
+        with place.roots.moves.beside(place.member.root, place.member.path, place.run) as moved:
             yield moved or NEXT
         durable.require_on_disk(new, digest, place.tmp_path)
     except BaseException:

@@ -1,8 +1,8 @@
 """The roots of a store while it is worked on, and the folders of our own below them.
 
 What is guarded: a folder that is about to receive a file is ours and durable in its parent before it does, or the
-file would be gone with it after a power cut; and a folder that a file was moved out of goes only when that move is
-durable, because a file system without a journal may forget the one and remember the other.
+file would be gone with it after a power cut.
+Those that files are moved out of are seen to by `store.moves`.
 
 Folders are kept open, because a run works in few; nothing is decided by a descriptor that was kept but which
 folder a name is looked up in.
@@ -13,12 +13,12 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Self
 
 from store import names, opening
-from store.barriers import Durable
-from store.durable import sync_file_system, sync_folder
+from store.durable import sync_folder
+from store.moves import Moves
 
 _KEPT = 8
 
@@ -43,10 +43,8 @@ class RootFds:
         self._paths = dict(roots)
         self._stats: dict[str, os.stat_result] = {}
         self._kept: dict[tuple[str, str, bool], int] = {}
-        self._left: dict[tuple[str, str], int] = {}
         self._durable: dict[str, set[str]] = {label: set() for label in roots}
-        self._emptied: dict[tuple[str, str], str] = {}
-        self._nothing_moved: set[tuple[str, str]] = set()
+        self.moves = Moves(self)
         try:
             for label, path in roots.items():
                 if len(self._fds) < _AT_ONCE:
@@ -105,7 +103,7 @@ class RootFds:
         key = (label, relative, lasting)
         fd = self._kept.pop(key, None)
         if fd is None:
-            self._nothing_moved.discard((label, relative))
+            self.moves.made(label, relative)
             durable = self._durable[label] if lasting else None
             fd = make_folders(
                 self[label], relative, durable=durable, modes=self._mode_behind, lasting=lasting
@@ -124,93 +122,13 @@ class RootFds:
         self._kept[key] = fd
         return fd
 
-    @contextlib.contextmanager
-    def moved_beside(self, label: str, path: str, run: str) -> Iterator[Durable | None]:
-        """Where a run has moved what lay beside ``path``, if it has: to be durable before the folder of that is synced.
-
-        A file system without a journal may keep that a name has gone, and forget where the file went.
-        """
-        key = self.home(label), names.trash_path(run, label, path).rpartition("/")[0]
-        if key in self._nothing_moved:
-            yield None
-            return
-        try:
-            fd = os.dup(self.existing(*key))  # its own: others may have ours closed
-        except FileNotFoundError:
-            self._nothing_moved.add(key)
-            yield None
-            return
-        try:
-            yield Durable(fd, key[1], folder=True)
-        finally:
-            os.close(fd)
-
-    def sync_moved(self, label: str, path: str, run: str) -> None:
-        """Make that durable; `Poisoned` if the disk fails."""
-        with self.moved_beside(label, path, run) as moved:
-            if moved is not None:
-                sync_folder(moved.fd, moved.what)
-
-    def put_one(self, label: str, relative: str) -> None:
-        """Note that a file has come into a folder of ours, so that ``took_one`` goes on counting from there."""
-        key = (label, relative)
-        if key in self._left:
-            self._left[key] += 1
-
-    def took_one(self, label: str, relative: str, keep: str, *, ended: bool = False) -> None:
-        """Note that a file has left a folder of ours; if that was its last one, the folder is to go, up to ``keep``.
-
-        It does so at once if the file has ``ended`` or is durable elsewhere, else with `remove_emptied`.
-        The folder is listed once and counted down from there: listing it, or trying to remove it, each time takes
-        longer than removing the file.
-        A wrong count, because others work there, costs an attempt that fails, or leaves an empty folder.
-        """
-        key = (label, relative)
-        try:
-            left = (
-                self._left[key] - 1 if key in self._left else len(os.listdir(self.existing(label, relative)))
-            )
-        except OSError:  # somebody has removed it, or it cannot be listed
-            return
-        if left > 0:
-            self._left[key] = left
-            return
-        self._left.pop(key, None)
-        if not ended:
-            self.emptied(label, relative, keep)
-        elif remove_empty(self[label], relative, keep):
-            self.forget()
-
-    def emptied(self, label: str, relative: str, keep: str) -> None:
-        """Note that the last file was moved out of a folder, which is to go, with those above it up to ``keep``."""
-        self._emptied[label, relative] = keep
-
-    def is_emptied(self, label: str, relative: str) -> bool:
-        """Whether a folder waits to be removed."""
-        return (label, relative) in self._emptied
-
-    def remove_emptied(self) -> None:
-        """Make durable what was moved, and remove the folders that were emptied by it, as far as they are empty still.
-
-        Nothing is waited for if there are none. `Poisoned` if the disk fails; then they stay.
-        """
-        self._nothing_moved.clear()  # others may have moved something meanwhile
-        waiting, self._emptied = self._emptied, {}
-        for home in dict.fromkeys(self.home(label) for label, _ in waiting):
-            sync_file_system(self[home], home)
-        for (label, relative), keep in waiting.items():
-            if remove_empty(self[label], relative, keep):
-                self.lost(label, relative)
-        if waiting:
-            self.forget()
-
     def lost(self, label: str, relative: str) -> None:
         """Note that a folder is gone, whatever is known of it; what was in it went before."""
         for lasting in (True, False):
             fd = self._kept.pop((label, relative, lasting), None)
             if fd is not None:
                 os.close(fd)
-        self._left.pop((label, relative), None)
+        self.moves.lost(label, relative)
         self._durable[label].discard(f"/{relative}")
 
     def forget(self) -> None:
@@ -324,20 +242,6 @@ def mode_of(dir_fd: int, relative: str) -> int | None:
     except OSError:
         return None
     return stat.S_IMODE(found.st_mode) & _MODE if stat.S_ISDIR(found.st_mode) else None
-
-
-def remove_empty(dir_fd: int, relative: str, keep: str) -> bool:
-    """Remove the folder and those above it that are empty then, up to ``keep``, which stays; whether any went."""
-    removed = False
-    while relative != keep:
-        try:
-            with opening.parent_of(dir_fd, relative) as (folder, name):
-                os.rmdir(name, dir_fd=folder)
-        except OSError:  # not empty, or somebody else was faster
-            break
-        removed = True
-        relative = relative.rpartition("/")[0]
-    return removed
 
 
 def _stat_folder(path: str) -> os.stat_result:

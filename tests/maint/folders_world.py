@@ -98,7 +98,7 @@ def remove(place: Place, members: tuple[Member, ...], run: str = RUN) -> None:
     """Move the files of a session to the trash, as a sweep does."""
     with RootFds(place.roots) as roots:
         move_to_trash(roots, members, run, owned=FoldersLayout().owns_folder)
-        roots.remove_emptied()
+        roots.moves.remove_emptied()
 
 
 def there(folder: Path) -> dict[str, bytes | str]:

@@ -25,6 +25,7 @@ from store.facts import Member, Place
 from store.layout import layout_of
 from store.layouts.opendev import specimens as opendev
 from store.looking import Stranded
+from store.moves import Moves
 from store.names import new_run_id
 
 DAY = 86_400.0
@@ -155,12 +156,12 @@ def test_payload_that_was_begun_anew_supersedes_no_copy_of_the_one_before(agents
     assert counting(agents.place) == [f"{SESSION}+payload"] * 2
 
 
-class Meddled(RootFds):
-    """A store whose program writes a file anew in the moment after the last of these went to the trash."""
+class Meddled(Moves):
+    """The moves in a store whose program writes a file anew in the moment after the last of these went to the trash."""
 
-    def __init__(self, folder: Path, anew: str, after: int) -> None:
-        super().__init__({"sessions": str(folder)})
-        self._file = folder / anew
+    def __init__(self, roots: RootFds, anew: Path, after: int) -> None:
+        super().__init__(roots)
+        self._file = anew
         self._after = after
 
     def put_one(self, label: str, relative: str) -> None:
@@ -176,8 +177,10 @@ def test_session_of_which_one_file_cannot_go_back_gets_all_others_back(tmp_path:
     found = {name: opening.fingerprint((tmp_path / name).stat()) for name in "abcd"}
     (tmp_path / "d").write_text("changed since")
     members = tuple(Member("sessions", name, print_of) for name, print_of in found.items())
-    with Meddled(tmp_path, "b", after=3) as roots, pytest.raises(Stranded):
-        move_to_trash(roots, members, new_run_id(NOW, b"abc"))
+    with RootFds({"sessions": str(tmp_path)}) as roots:
+        roots.moves = Meddled(roots, tmp_path / "b", after=3)
+        with pytest.raises(Stranded):
+            move_to_trash(roots, members, new_run_id(NOW, b"abc"))
     left = {each.name: each.read_text() for each in tmp_path.iterdir() if each.is_file()}
     assert left == {"a": "a", "b": "new", "c": "c", "d": "changed since"}
 

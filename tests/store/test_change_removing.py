@@ -317,7 +317,7 @@ def test_putting_back_makes_folders_and_cleans_up_ours(roots: RootFds, path: Pat
     move_to_trash(roots, (session(path, "p/a.ndjson"),), RUN)
     (path / "p").rmdir()
     put_back(roots, RUN, "sessions", "p/a.ndjson")
-    roots.remove_emptied()
+    roots.moves.remove_emptied()
     assert (path / "p/a.ndjson").read_text() == "one\n"
     assert list((path / names.TRASH).iterdir()) == []
     with pytest.raises(Skip, match="not in the trash"):

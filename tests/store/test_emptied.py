@@ -85,14 +85,14 @@ def move_away(
 ) -> int:
     """Move a session to the trash, and let its folders go when that is durable."""
     moved = move_to_trash(roots, members, run, owned=owned, left=left)
-    roots.remove_emptied()
+    roots.moves.remove_emptied()
     return moved
 
 
 def bring_all_back(roots: RootFds) -> None:
     for kept in list(list_trash(roots)):
         put_back(roots, kept.run, kept.root, kept.path)
-    roots.remove_emptied()
+    roots.moves.remove_emptied()
 
 
 def trash(path: Path) -> Path:
@@ -141,7 +141,7 @@ def test_folders_stay_where_the_disk_does_not_keep_what_was_moved_out_of_them(
     monkeypatch.setattr(syscalls, "syncfs", failing)
     with pytest.raises(Poisoned, match="it broke"):
         move_away(roots, members, RUN, owned=owned)
-    roots.remove_emptied()
+    roots.moves.remove_emptied()
     assert set(tree(path)) == {"s1", "s1/logs", "s1/logs/deep"}
 
 
@@ -214,7 +214,7 @@ def test_empty_folder_that_no_file_lay_in_goes_and_comes_back_with_the_others(
     remove_empty_folders(roots, RUN)
     for each in members:
         put_back(roots, RUN, each.root, each.path)
-    roots.remove_emptied()
+    roots.moves.remove_emptied()
     assert tree(path) == before
     assert list((path / names.TRASH).iterdir()) == []
 

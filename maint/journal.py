@@ -18,7 +18,8 @@ import msgspec
 from maint.actions import LONGEST_LINE, Action, Outcome, Result, Verb
 from store import durable, names, opening
 from store.facts import Fingerprint, Place
-from store.roots import RootFds, make_folders
+from store.folders import make_folders
+from store.roots import RootFds
 
 if TYPE_CHECKING:  # reading a journal needs no policy
     from policies import Policy

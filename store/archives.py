@@ -19,7 +19,8 @@ import msgspec
 from store import durable, names, opening
 from store.durable import Poisoned
 from store.facts import Place
-from store.roots import RootFds, make_folders
+from store.folders import make_folders
+from store.roots import RootFds
 
 _MOST = 1 << 20
 _MOST_FOLDERS = 64  # each takes a descriptor

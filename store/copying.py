@@ -12,8 +12,9 @@ from collections.abc import Sequence
 
 from store import durable, looking, names, opening
 from store.facts import Fingerprint
+from store.folders import make_folders, unmake
 from store.looking import Skip
-from store.roots import RootFds, make_folders, unmake
+from store.roots import RootFds
 from store.trash import Trashed
 
 _FOLDER_MODE = 0o755

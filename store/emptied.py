@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 from store import names, opening
 from store.facts import Fingerprint, Member
-from store.roots import RootFds, mode_of
+from store.folders import mode_of
+from store.roots import RootFds
 
 Owned = Callable[[str, str], bool]
 """Whether the program makes a folder of this path, below the root of this label, for one session alone."""

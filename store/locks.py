@@ -21,7 +21,7 @@ from typing import Self
 
 import msgspec
 
-from store import durable, names, opening, processes, roots
+from store import durable, folders, names, opening, processes
 
 _POLL = 0.05  # seconds
 _LOCK_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
@@ -97,7 +97,7 @@ class StoreLock:
 
     def note_skip(self) -> int:
         """Count a run that found the lock taken; how many there were in a row, this one included."""
-        os.close(roots.make_folders(self._root, names.FOLDER))
+        os.close(folders.make_folders(self._root, names.FOLDER))
         with opening.parent_of(self._root, names.SKIPS) as (folder, name):
             fd = os.open(name, _WRITE_FLAGS | os.O_APPEND, 0o600, dir_fd=folder)
         try:
@@ -113,7 +113,7 @@ class StoreLock:
         self.release()
 
     def _try(self) -> bool:
-        os.close(roots.make_folders(self._root, names.FOLDER))
+        os.close(folders.make_folders(self._root, names.FOLDER))
         try:
             # Closing is how a lock is freed here, and not unlocking: that would take it from forked children too.
             self._fds.append(os.open(".", opening.FOLDER_FLAGS, dir_fd=self._root))

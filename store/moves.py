@@ -12,9 +12,10 @@ import os
 from collections.abc import Iterator
 from typing import Protocol
 
-from store import names, opening
+from store import names
 from store.barriers import Durable
 from store.durable import sync_file_system, sync_folder
+from store.folders import remove_empty
 
 
 class Folders(Protocol):
@@ -98,7 +99,7 @@ class Moves:
         self._left.pop(key, None)
         if not ended:
             self.emptied(label, relative, keep)
-        elif _remove_empty(self._folders[label], relative, keep):
+        elif remove_empty(self._folders[label], relative, keep):
             self._folders.forget()
 
     def emptied(self, label: str, relative: str, keep: str) -> None:
@@ -119,7 +120,7 @@ class Moves:
         for home in dict.fromkeys(self._folders.home(label) for label, _ in waiting):
             sync_file_system(self._folders[home], home)
         for (label, relative), keep in waiting.items():
-            if _remove_empty(self._folders[label], relative, keep):
+            if remove_empty(self._folders[label], relative, keep):
                 self._folders.lost(label, relative)
         if waiting:
             self._folders.forget()
@@ -127,17 +128,3 @@ class Moves:
     def lost(self, label: str, relative: str) -> None:
         """Note that a folder is gone: one that is made anew is counted anew."""
         self._left.pop((label, relative), None)
-
-
-def _remove_empty(dir_fd: int, relative: str, keep: str) -> bool:
-    """Remove the folder and those above it that are empty then, up to ``keep``, which stays; whether any went."""
-    removed = False
-    while relative != keep:
-        try:
-            with opening.parent_of(dir_fd, relative) as (folder, name):
-                os.rmdir(name, dir_fd=folder)
-        except OSError:  # not empty, or somebody else was faster
-            break
-        removed = True
-        relative = relative.rpartition("/")[0]
-    return removed

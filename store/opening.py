@@ -14,14 +14,9 @@ Not guarded: what is done with a descriptor once it is open, and a user who move
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from store import names
 from store.facts import Fingerprint
-
-if TYPE_CHECKING:
-    from store.roots import RootFds as RootFds  # noqa: PLC0414  exported
-    from store.roots import make_folders as make_folders  # noqa: PLC0414
 
 SESSION_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -18,9 +18,10 @@ from typing import TypeVar
 from store import durable, emptied, leases, looking, names, opening, syscalls
 from store.emptied import Owned
 from store.facts import Fingerprint, Member
+from store.folders import make_folders, mode_of
 from store.leases import Lease
 from store.looking import Gone, Skip, Stranded, stranded
-from store.roots import RootFds, make_folders, mode_of
+from store.roots import RootFds
 from store.trash import leaves_below, was_moved
 
 _T = TypeVar("_T")

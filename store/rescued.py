@@ -14,8 +14,8 @@ from typing import NamedTuple
 import msgspec
 
 from store import durable, opening, syscalls
+from store.folders import make_folders
 from store.manifest import PackedMember
-from store.roots import make_folders
 
 _READ = 1 << 20
 

@@ -23,9 +23,10 @@ from contextlib import contextmanager
 
 from store import durable, leases, looking, names, opening, second_names, syscalls
 from store.facts import Fingerprint
+from store.folders import make_folders
 from store.leases import Lease
 from store.looking import Gone, Skip, stranded
-from store.roots import RootFds, make_folders
+from store.roots import RootFds
 
 
 def revert(

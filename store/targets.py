@@ -20,7 +20,8 @@ import msgspec
 
 from store import durable, names, opening
 from store.facts import Place
-from store.roots import RootFds, make_folders
+from store.folders import make_folders
+from store.roots import RootFds
 
 MOST = 256
 """Folders that a store may have elsewhere: each takes a descriptor while it is worked on."""

@@ -18,10 +18,11 @@ from typing import NamedTuple
 
 from store import copying, durable, looking, names, opening, syscalls
 from store.facts import Fingerprint
+from store.folders import make_folders, unmake
 from store.looking import Skip
 from store.manifest import Entry, PackedFolder, PackedMember
 from store.packs import PackReader
-from store.roots import RootFds, make_folders, unmake
+from store.roots import RootFds
 
 
 class Written(NamedTuple):

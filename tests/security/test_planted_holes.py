@@ -16,7 +16,7 @@ from thief import THIEF, as_thief, folder, needs_root, needs_zstd
 from tried import Tally
 
 from maint import archived, engine, interface, owner
-from store import copying, durable, opening, resolving, roots
+from store import copying, durable, folders, opening, resolving
 
 __all__ = ["folder"]
 
@@ -48,7 +48,7 @@ def links_of_others_are_followed(patch: pytest.MonkeyPatch) -> None:
 def links_below_the_root_are_followed(patch: pytest.MonkeyPatch) -> None:
     for name in ("FOLDER_FLAGS", "SESSION_FLAGS"):
         patch.setattr(opening, name, getattr(opening, name) & ~os.O_NOFOLLOW)
-    patch.setattr(roots, "_require_ours", lambda *_: None)
+    patch.setattr(folders, "_require_ours", lambda *_: None)
 
 
 def trash_is_emptied_by_walking_its_path(patch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from store import opening
-from store.roots import make_folders
+from store.folders import make_folders
 
 
 @pytest.fixture

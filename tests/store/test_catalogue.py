@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 from pack_world import NEXT, PACK, RUN, entry, forged, head, numbered, open_fds, pack, session
+from swaps import made_fifo, made_folder
 
 from store import archives, catalogue_file, manifest, marks, names
 from store.archived import Archived
@@ -380,16 +381,6 @@ def with_view(file: Path) -> None:
         "ALTER TABLE sessions RENAME TO kept",
         "CREATE VIEW sessions AS SELECT * FROM kept",
     )
-
-
-def made_folder(file: Path) -> None:
-    file.unlink()
-    file.mkdir()
-
-
-def made_fifo(file: Path) -> None:
-    file.unlink()
-    os.mkfifo(file)
 
 
 def made_dangling(file: Path) -> None:

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from interposed import acting
+from swaps import given_away, linked, made_fifo, made_folder, made_link, replaced
 
-from store import leases, names, opening, syscalls
+from store import leases, names, opening
 from store.change import (
     RootFds,
     Skip,
@@ -51,22 +53,6 @@ def session(path: Path, name: str = "a.ndjson", text: str = "one\n") -> Member:
 
 def trash(path: Path, rel: str = "a.ndjson", root: str = "sessions") -> Path:
     return path / names.trash_path(RUN, root, rel)
-
-
-def at(monkeypatch: pytest.MonkeyPatch, what: str, *, before: Any = None, after: Any = None) -> None:
-    """Let an actor do something just before or after our first call of that rename."""
-    real = getattr(syscalls, what)
-    steps = iter([True])
-
-    def call(*args: Any, **kwargs: Any) -> None:
-        first = next(steps, False)
-        if first and before:
-            before()
-        real(*args, **kwargs)
-        if first and after:
-            after()
-
-    monkeypatch.setattr(syscalls, what, call)
 
 
 def test_session_moves_to_the_trash_of_its_run(roots: RootFds, path: Path) -> None:
@@ -118,36 +104,8 @@ def grown(file: Path) -> None:
         handle.write("two\n")
 
 
-def replaced(file: Path) -> None:
-    file.with_name("new").write_text("one\n")
-    file.with_name("new").replace(file)
-
-
 def touched(file: Path) -> None:
     file.chmod(0o640)
-
-
-def linked(file: Path) -> None:
-    os.link(file, file.with_name("second"))
-
-
-def given_away(file: Path) -> None:
-    os.chown(file, 12345, -1)
-
-
-def made_fifo(file: Path) -> None:
-    file.unlink()
-    os.mkfifo(file)
-
-
-def made_folder(file: Path) -> None:
-    file.unlink()
-    file.mkdir()
-
-
-def made_link(file: Path) -> None:
-    file.rename(file.with_name("real"))
-    file.symlink_to("real")
 
 
 def made_socket(file: Path) -> None:
@@ -211,7 +169,7 @@ def test_member_that_cannot_come_back_is_named_with_its_place(
 ) -> None:
     one, two = session(path, "1"), session(path, "2")
     grown(path / "2")
-    at(monkeypatch, "rename_noreplace", after=lambda: (path / "1").write_text("another"))
+    acting(monkeypatch, "rename_noreplace", after=lambda: (path / "1").write_text("another"))
     with pytest.raises(Stranded, match=r"trash/.*/1"):
         move_to_trash(roots, (one, two), RUN)
     assert trash(path, "1").read_text() == "one\n"
@@ -222,7 +180,7 @@ def test_file_that_took_the_name_in_the_gap_comes_back(
     roots: RootFds, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     member = session(path)
-    at(monkeypatch, "rename_noreplace", before=lambda: replaced(path / "a.ndjson"))
+    acting(monkeypatch, "rename_noreplace", before=lambda: replaced(path / "a.ndjson"))
     with pytest.raises(Skip, match="changed while it was removed"):
         move_to_trash(roots, (member,), RUN)
     assert (path / "a.ndjson").stat().st_ino != member.fingerprint.inode
@@ -233,7 +191,7 @@ def test_session_removed_by_its_owner_in_the_gap_is_gone(
     roots: RootFds, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     member = session(path)
-    at(monkeypatch, "rename_noreplace", before=(path / "a.ndjson").unlink)
+    acting(monkeypatch, "rename_noreplace", before=(path / "a.ndjson").unlink)
     with pytest.raises(Skip, match="is gone"):
         move_to_trash(roots, (member,), RUN)
 
@@ -250,7 +208,7 @@ def test_late_append_without_leases_brings_the_session_back(
             writer.write("late\n")
             writer.flush()
 
-        at(monkeypatch, "rename_noreplace", **{when: append})
+        acting(monkeypatch, "rename_noreplace", **{when: append})
         with pytest.raises(Skip, match="changed while it was removed"):
             move_to_trash(roots, (member,), RUN)
     assert (path / "a.ndjson").read_text() == "one\nlate\n"
@@ -265,7 +223,7 @@ def test_writer_who_waits_for_the_session_gets_it_back(
         with pytest.raises(BlockingIOError):
             os.open(path / "a.ndjson", os.O_WRONLY | os.O_NONBLOCK)
 
-    at(monkeypatch, "rename_noreplace", before=want)
+    acting(monkeypatch, "rename_noreplace", before=want)
     with pytest.raises(Skip, match="changed while it was removed"):
         move_to_trash(roots, (member,), RUN)
     grown(path / "a.ndjson")
@@ -525,7 +483,7 @@ def test_file_that_took_the_name_in_the_gap_is_not_let_go(
     roots: RootFds, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     member = session(path)
-    at(monkeypatch, "rename_noreplace", before=lambda: replaced(path / "a.ndjson"))
+    acting(monkeypatch, "rename_noreplace", before=lambda: replaced(path / "a.ndjson"))
     with pytest.raises(Skip, match="changed while it was removed"):
         let_go(roots, (member,), RUN)
     assert (path / "a.ndjson").stat().st_ino != member.fingerprint.inode

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from interposed import acting, deadly
 
 from store import carrying, exchanging, leases, names, opening, syscalls
 from store.change import RootFds, Skip, Stranded, carry_over, expire, move_to_trash, rewrite
@@ -72,28 +73,6 @@ def everything(path: Path) -> list[str]:
 def append(path: Path, text: str = "late\n") -> None:
     with path.open("a") as file:
         file.write(text)
-
-
-def acting(
-    monkeypatch: pytest.MonkeyPatch,
-    what: str,
-    *,
-    before: Callable[[], object] | None = None,
-    after: Callable[[], object] | None = None,
-) -> None:
-    """Let an actor do something just before or after our first call of that rename."""
-    real = getattr(syscalls, what)
-    steps = iter([True])
-
-    def call(*args: Any, **kwargs: Any) -> None:
-        first = next(steps, False)
-        if first and before:
-            before()
-        real(*args, **kwargs)
-        if first and after:
-            after()
-
-    monkeypatch.setattr(syscalls, what, call)
 
 
 def test_session_is_new_and_its_old_file_is_the_backup(roots: RootFds, path: Path, member: Member) -> None:
@@ -533,25 +512,10 @@ def test_rewrite_killed_anywhere_is_finished_by_the_next_attempt(
     # A real death: the child ends in the middle of the call, without any clean-up of ours.
     child = os.fork()
     if child == 0:
-        count = iter(range(1000))
-
-        def deadly(module: Any, name: str) -> None:
-            real = getattr(module, name)
-
-            def call(*args: Any, **kwargs: Any) -> Any:
-                dies = next(count) == point
-                if dies and not after:
-                    os._exit(9)
-                result = real(*args, **kwargs)
-                if dies:
-                    os._exit(9)
-                return result
-
-            setattr(module, name, call)
-
-        deadly(syscalls, "rename_exchange")
+        make_deadly = deadly(point, after=after)
+        make_deadly(syscalls, "rename_exchange")
         for name in ("fsync", "link", "unlink", "mkdir", "write", "fchmod", "utime"):
-            deadly(os, name)
+            make_deadly(os, name)
         with RootFds({"sessions": str(path)}) as roots:
             rewrite(roots, member, RUN, 0, build)
         os._exit(0)

@@ -30,6 +30,7 @@ from pack_world import (
     wanted,
     write,
 )
+from swaps import given_away, linked, made_fifo, made_folder, made_link, replaced
 
 from store import frames, manifest, names, packing, packs
 from store.durable import Poisoned
@@ -300,30 +301,6 @@ def rewritten(file: Path) -> None:
     os.utime(file, ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
-def replaced(file: Path) -> None:
-    file.with_name("new").write_bytes(file.read_bytes())
-    file.with_name("new").replace(file)
-
-
-def made_fifo(file: Path) -> None:
-    file.unlink()
-    os.mkfifo(file)
-
-
-def made_folder(file: Path) -> None:
-    file.unlink()
-    file.mkdir()
-
-
-def made_link(file: Path) -> None:
-    file.rename(file.with_name("real"))
-    file.symlink_to("real")
-
-
-def linked(file: Path) -> None:
-    os.link(file, file.parent / "second")
-
-
 CHANGES: list[tuple[Callable[[Path], object], str]] = [
     (grown, "grew since it was planned"),
     (rewritten, "changed since it was planned"),
@@ -331,7 +308,7 @@ CHANGES: list[tuple[Callable[[Path], object], str]] = [
     (Path.unlink, "is gone"),
     (linked, "has more than one hard link"),
     (lambda file: file.chmod(0o640), "changed since it was planned"),
-    (lambda file: os.chown(file, 12345, -1), "belongs to another user"),
+    (given_away, "belongs to another user"),
     (lambda file: file.parent.rename(file.parent.parent / "away"), "is gone"),
     (made_fifo, "is a FIFO"),
     (made_folder, "is a folder"),

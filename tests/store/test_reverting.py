@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from interposed import acting, deadly
 
 from store import durable, leases, names, opening, syscalls
 from store.change import RootFds, Skip, Stranded, revert, rewrite
@@ -79,27 +80,6 @@ def replaced(session: Path, text: str = "other\n") -> None:
     session.with_name("new").replace(session)
 
 
-def acting(
-    monkeypatch: pytest.MonkeyPatch,
-    *,
-    before: Callable[[], object] | None = None,
-    after: Callable[[], object] | None = None,
-) -> None:
-    """Let an actor do something just before or after our first exchange."""
-    real = syscalls.rename_exchange
-    steps = iter([True])
-
-    def call(*args: Any, **kwargs: Any) -> None:
-        first = next(steps, False)
-        if first and before:
-            before()
-        real(*args, **kwargs)
-        if first and after:
-            after()
-
-    monkeypatch.setattr(syscalls, "rename_exchange", call)
-
-
 def killed(path: Path, act: Callable[[RootFds], object], *, dying: Callable[[], None]) -> None:
     """Act in a child that dies as ``dying`` arranges: without any clean-up of ours."""
     child = os.fork()
@@ -112,7 +92,7 @@ def killed(path: Path, act: Callable[[RootFds], object], *, dying: Callable[[], 
 
 
 def dying_at_the_exchange(monkeypatch: pytest.MonkeyPatch, when: str) -> Callable[[], None]:
-    return lambda: acting(monkeypatch, **{when: lambda: os._exit(9)})
+    return lambda: acting(monkeypatch, "rename_exchange", **{when: lambda: os._exit(9)})
 
 
 def test_old_file_has_its_name_again_and_the_new_one_is_in_the_trash(
@@ -230,27 +210,12 @@ def test_backup_that_became_a_link_is_not_followed(
 def test_killed_anywhere_it_is_finished_by_the_next_attempt(
     path: Path, session: Path, left: Fingerprint, rel: str, trashed: Path, point: int, after: bool, told: bool
 ) -> None:
-    count = iter(range(1000))
-
-    def deadly(module: Any, name: str) -> None:
-        real = getattr(module, name)
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            dies = next(count) == point
-            if dies and not after:
-                os._exit(9)
-            result = real(*args, **kwargs)
-            if dies:
-                os._exit(9)
-            return result
-
-        setattr(module, name, call)
-
     def dying() -> None:
-        deadly(syscalls, "rename_exchange")
-        deadly(syscalls, "rename_noreplace")
+        make_deadly = deadly(point, after=after)
+        make_deadly(syscalls, "rename_exchange")
+        make_deadly(syscalls, "rename_noreplace")
         for name in ("fsync", "link", "unlink", "mkdir", "rmdir"):
-            deadly(os, name)
+            make_deadly(os, name)
 
     known = left if told else None
     killed(path, lambda roots: revert(roots, rel, known, UNDO), dying=dying)
@@ -274,7 +239,7 @@ def test_exchange_that_took_place_is_not_made_again(
     )
     assert session.read_text() == OLD
     exchanges: list[object] = []
-    acting(monkeypatch, before=lambda: exchanges.append(True))
+    acting(monkeypatch, "rename_exchange", before=lambda: exchanges.append(True))
     for _ in range(3):
         with RootFds({"sessions": str(path)}) as roots:
             revert(roots, rel, known, UNDO)
@@ -331,7 +296,7 @@ def test_file_that_came_out_of_a_killed_exchange_is_told_and_kept(
     told: bool,
 ) -> None:
     def dying() -> None:
-        acting(monkeypatch, before=lambda: replaced(session), after=lambda: os._exit(9))
+        acting(monkeypatch, "rename_exchange", before=lambda: replaced(session), after=lambda: os._exit(9))
 
     killed(path, lambda roots: revert(roots, rel, left, UNDO), dying=dying)
     kind = Stranded if told else Skip
@@ -348,7 +313,7 @@ def test_file_that_took_the_name_in_the_gap_comes_back(
     rel: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    acting(monkeypatch, before=lambda: replaced(session))
+    acting(monkeypatch, "rename_exchange", before=lambda: replaced(session))
     with pytest.raises(Skip, match="was replaced"):
         revert(roots, rel, left, UNDO)
     assert (session.read_text(), (path / rel).read_text()) == ("other\n", OLD)
@@ -360,7 +325,10 @@ def test_two_files_that_take_the_name_in_turn_are_both_kept(
 ) -> None:
     # The old file had the session's name in between, and its owner replaced it there by his own step.
     acting(
-        monkeypatch, before=lambda: replaced(session, "first\n"), after=lambda: replaced(session, "second\n")
+        monkeypatch,
+        "rename_exchange",
+        before=lambda: replaced(session, "first\n"),
+        after=lambda: replaced(session, "second\n"),
     )
     with pytest.raises(Stranded, match="backup"):
         revert(roots, rel, left, UNDO)
@@ -370,7 +338,7 @@ def test_two_files_that_take_the_name_in_turn_are_both_kept(
 def test_session_removed_by_its_owner_in_the_gap_is_gone_and_the_next_attempt_brings_it_back(
     roots: RootFds, path: Path, session: Path, left: Fingerprint, rel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    acting(monkeypatch, before=session.unlink)
+    acting(monkeypatch, "rename_exchange", before=session.unlink)
     with pytest.raises(Skip, match="is gone"):
         revert(roots, rel, left, UNDO)
     assert everything(path) == [NEW, OLD]
@@ -385,7 +353,7 @@ def test_writer_who_waits_for_the_session_gets_it_back(
         with pytest.raises(BlockingIOError):
             os.open(session, os.O_WRONLY | os.O_NONBLOCK)
 
-    acting(monkeypatch, before=want)
+    acting(monkeypatch, "rename_exchange", before=want)
     with pytest.raises(Skip, match="written to"):
         revert(roots, rel, left, UNDO)
     append(session)
@@ -400,7 +368,7 @@ def test_writer_who_comes_just_after_the_exchange_waits_until_it_is_certain(
         with pytest.raises(BlockingIOError):
             os.open(session, os.O_WRONLY | os.O_NONBLOCK)
 
-    acting(monkeypatch, after=want)
+    acting(monkeypatch, "rename_exchange", after=want)
     revert(roots, rel, left, UNDO)
     append(session)
     assert session.read_text() == OLD + "late\n"
@@ -410,7 +378,7 @@ def test_late_line_without_leases_brings_the_session_back(
     roots: RootFds, path: Path, session: Path, left: Fingerprint, rel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leases, "read_lease", lambda _: leases.Lease.UNAVAILABLE)
-    acting(monkeypatch, before=lambda: append(session))
+    acting(monkeypatch, "rename_exchange", before=lambda: append(session))
     with pytest.raises(Skip, match="written to"):
         revert(roots, rel, left, UNDO)
     assert session.read_text() == NEW + "late\n"
@@ -449,7 +417,7 @@ def test_both_names_are_durable_before_and_after_the_exchange(
 
     monkeypatch.setattr(os, "fsync", sync)
     monkeypatch.setattr(os, "unlink", removing)
-    acting(monkeypatch, before=lambda: events.append("exchange"))
+    acting(monkeypatch, "rename_exchange", before=lambda: events.append("exchange"))
     revert(roots, rel, left, UNDO)
     kept, own = (os.path.relpath(folder, path) for folder in (trashed.parent, session.parent))
     assert events == [kept, "exchange", own, kept, "unlink"]

@@ -26,7 +26,7 @@ from maint.loading import Done, Index, Job, Leave, Left, Loader, Older
 from maint.marking import unmarked
 from maint.planned import PlannedStore
 from maint.reaching import describe
-from maint.sealing import head_of, require_read_back
+from maint.sealing import seal
 from maint.workers import Crew, Died
 from store import archives, looking, marks, names, opening, tarring
 from store.archived import Archived
@@ -34,7 +34,6 @@ from store.change import remove_empty_folders
 from store.durable import Poisoned
 from store.facts import Place
 from store.layout import layout_of
-from store.manifest import Head
 from store.marks import Mark, Why
 from store.packs import PackWriter
 
@@ -167,22 +166,10 @@ class _Archiver:
 
     def _fill_and_seal(self, draft: Draft, sessions: Sequence[Chosen]) -> SealedLine | None:
         """What the journal is to say of the pack, which is sealed now; ``None`` if nothing is left of it."""
-        writer = draft.writer
         beside = Beside(self._leaving, self._take_left)
         if not self._filler.fill(draft, sessions, beside) or not draft.lines:
             return None
-        writer.finish(self._head(draft), draft.lines)
-        if not require_read_back(self._desk, self._crew, self._label, draft):
-            return None
-        packed = writer.file_size
-        writer.seal()
-        return SealedLine(
-            pack=writer.name,
-            path=f"{self._place.roots[self._label]}/{writer.name}",
-            sessions=len(draft.lines),
-            bytes=draft.size,
-            packed=packed,
-        )
+        return seal(self._desk, self._crew, self._place, self._label, draft, self._how.level)
 
     def _leave(self, pack: str, packed: list[tuple[int, int]]) -> None:
         """From here on the originals of a sealed pack may go, as the policy wants it."""
@@ -271,9 +258,6 @@ class _Archiver:
 
     def _stop(self) -> bool:
         return self._may_stop and self._desk.stop()
-
-    def _head(self, draft: Draft) -> Head:
-        return head_of(self._desk, self._place, draft.writer, len(draft.lines), self._how.level)
 
 
 def _in_order(

@@ -17,7 +17,7 @@ from maint.loading import Done, Job, Loader
 from maint.marking import as_marked_now, set_marks, unmarked
 from maint.planned import PlannedStore
 from maint.reaching import describe
-from maint.sealing import head_of, require_read_back
+from maint.sealing import seal
 from maint.workers import Crew
 from store import change, looking, marks, names, opening, packs, repacking
 from store.change import Skip
@@ -122,19 +122,6 @@ def _rewrite(
                 draft.add_moved(line, first)
         if not draft.lines:
             return None
-        head = head_of(desk, desk.place, writer, len(draft.lines), pack.head.level, replaces=pack.head.pack)
-        writer.finish(head, draft.lines)
-        if not require_read_back(desk, crew, label, draft):
-            return None
-        packed = writer.file_size
-        writer.seal()
-        return SealedLine(
-            pack=writer.name,
-            path=f"{desk.place.roots[label]}/{writer.name}",
-            sessions=len(draft.lines),
-            bytes=draft.size,
-            packed=packed,
-            replaces=pack.head.pack,
-        )
+        return seal(desk, crew, desk.place, label, draft, pack.head.level, replaces=pack.head.pack)
     finally:
         writer.drop()

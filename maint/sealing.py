@@ -6,6 +6,7 @@ from contextlib import closing
 from maint.checking import checks
 from maint.desk import Desk
 from maint.filling import Draft
+from maint.journal import SealedLine
 from maint.loading import Check, Done, Job
 from maint.version import VERSION
 from maint.workers import Crew, Died
@@ -14,10 +15,39 @@ from store.durable import Poisoned
 from store.facts import Place
 from store.frames import Damaged
 from store.manifest import Head
-from store.packs import PackWriter, Verdict
+from store.packs import Verdict
 
 
-def require_read_back(desk: Desk, crew: Crew[Job, Done], label: str, draft: Draft) -> bool:
+def seal(
+    desk: Desk,
+    crew: Crew[Job, Done],
+    place: Place,
+    label: str,
+    draft: Draft,
+    level: int,
+    replaces: str | None = None,
+) -> SealedLine | None:
+    """Finish a pack, read it back, and only then give it its name; what the journal is to say of it.
+
+    ``None`` if somebody said stop before all of it was read; `Poisoned` if it is not on the disk as it was written.
+    """
+    writer = draft.writer
+    writer.finish(_head(desk, place, draft, level, replaces), draft.lines)
+    if not _read_back(desk, crew, label, draft):
+        return None
+    packed = writer.file_size
+    writer.seal()
+    return SealedLine(
+        pack=writer.name,
+        path=f"{place.roots[label]}/{writer.name}",
+        sessions=len(draft.lines),
+        bytes=draft.size,
+        packed=packed,
+        replaces=replaces,
+    )
+
+
+def _read_back(desk: Desk, crew: Crew[Job, Done], label: str, draft: Draft) -> bool:
     """Compare every digest of a finished pack with what is on the disk; `Poisoned` if one of them differs.
 
     ``False`` if somebody said stop before all of it was read.
@@ -42,10 +72,9 @@ def require_read_back(desk: Desk, crew: Crew[Job, Done], label: str, draft: Draf
     return checked == len(draft.lines)
 
 
-def head_of(
-    desk: Desk, place: Place, writer: PackWriter, sessions: int, level: int, replaces: str | None = None
-) -> Head:
+def _head(desk: Desk, place: Place, draft: Draft, level: int, replaces: str | None) -> Head:
     """The first line of the manifest of a pack that is written now."""
+    writer = draft.writer
     frames = [(s.packed, s.size, d) for s, d in zip(writer.spans, writer.digests, strict=True)]
     return Head(
         format=manifest.FORMAT,
@@ -59,7 +88,7 @@ def head_of(
         policy_sha256=desk.policy_sha256,
         level=level,
         maint=VERSION,
-        sessions=sessions,
+        sessions=len(draft.lines),
         frames=manifest.frames_of(frames),
         replaces=replaces,
     )

@@ -8,7 +8,7 @@ from heapq import merge
 
 from maint import singles, unseen
 from maint.actions import PAYLOAD, Action, Verb
-from maint.finding import Ambiguous, NotFound, Unseen, candidates
+from maint.finding import Ambiguous, NotFound, Unseen, candidates, described
 from maint.owner import as_owner, made_as_owner
 from maint.reaching import open_roots
 from store import edges, manifest, unpacking
@@ -199,11 +199,4 @@ def _content(place: Place, each: Archived, *, raw: bool) -> Iterator[bytes]:
             if raw:
                 yield from map(bytes, blocks)
                 continue
-            for line in edges.split_lines(blocks):
-                text = (
-                    layout.describe(member.root, member.path, line.data)
-                    if line.data is not None
-                    else "a line too long to be shown"
-                )
-                if text is not None:
-                    yield text.encode() + b"\n"
+            yield from described(layout, member.root, member.path, edges.split_lines(blocks))

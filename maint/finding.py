@@ -4,7 +4,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from maint import journal, undoing
@@ -13,7 +13,7 @@ from maint.owner import as_owner, made_as_owner
 from maint.reaching import open_roots
 from store import edges, names, opening, trash
 from store.facts import Place, Problem, Session
-from store.layout import Moment, layout_of
+from store.layout import Layout, Moment, layout_of
 from store.trash import Trashed
 
 if TYPE_CHECKING:
@@ -125,6 +125,16 @@ def content(place: Place, session: Session, *, raw: bool) -> Iterator[bytes]:
     return made_as_owner(place.path, _content(place, session, raw=raw), at_once=1)
 
 
+def described(layout: Layout, root: str, path: str, lines: Iterable[edges.Line]) -> Iterator[bytes]:
+    """What a person is shown of the lines of a file, a line each."""
+    for line in lines:
+        text = (
+            layout.describe(root, path, line.data) if line.data is not None else "a line too long to be shown"
+        )
+        if text is not None:
+            yield text.encode() + b"\n"
+
+
 def _content(place: Place, session: Session, *, raw: bool) -> Iterator[bytes]:
     layout = layout_of(place.kind)
     with open_roots(place) as roots:
@@ -142,14 +152,7 @@ def _content(place: Place, session: Session, *, raw: bool) -> Iterator[bytes]:
                     while data := os.read(fd, 1 << 20):
                         yield data
                     continue
-                for line in edges.iter_lines(fd):
-                    text = (
-                        layout.describe(member.root, member.path, line.data)
-                        if line.data is not None
-                        else "a line too long to be shown"
-                    )
-                    if text is not None:
-                        yield text.encode() + b"\n"
+                yield from described(layout, member.root, member.path, edges.iter_lines(fd))
             finally:
                 os.close(fd)
 

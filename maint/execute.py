@@ -16,7 +16,7 @@ import msgspec
 from maint import laps
 from maint.actions import Action, Outcome, Result, Verb, outcome_of
 from maint.indexing import reindex
-from maint.reaching import Held, describe, open_roots
+from maint.reaching import Held, Reaching, describe
 from maint.workers import how_it_failed
 from store import change, durable, locks, looking, names, opening
 from store.barriers import Steps, alone, side_by_side, together
@@ -38,15 +38,12 @@ _DESCRIPTORS = 6  # that a rewrite holds open: both files, and their folders
 _decode = msgspec.json.Decoder(Action).decode
 
 
-class Hands:
-    """What carries out the actions of one run on one store; a worker opens the roots when it first needs them."""
+class Hands(Reaching):
+    """What carries out the actions of one run on one store."""
 
     def __init__(self, place: Place, run: str, held: Held | None = None) -> None:
-        self._place = place
-        self._held = held
+        super().__init__(place, run, held)
         self._layout = layout_of(place.kind)
-        self._run = run
-        self._roots: RootFds | None = None
 
     def __call__(self, work: list[tuple[int, bytes]]) -> list[Outcome]:
         """Carry out actions, given by their place in the plan and as JSON; an outcome each.
@@ -78,17 +75,6 @@ class Hands:
             text = f"the disk could not be made to keep it ({error.strerror})"
             return [_failed_too(outcome, text) for outcome in outcomes]
         return outcomes
-
-    @property
-    def roots(self) -> RootFds:
-        if self._roots is None:
-            self._roots = open_roots(self._place, self._held)
-        return self._roots
-
-    def close(self) -> None:
-        if self._roots is not None:
-            self._roots.close()
-            self._roots = None
 
     def carry_out(self, n: int, action: Action, touched: frozenset[str] = frozenset()) -> Outcome:
         """Do the action at place ``n``, whatever comes of it.

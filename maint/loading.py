@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from maint.actions import PAYLOAD, Action, Outcome, Result, outcome_of
-from maint.reaching import Held, describe, open_roots
+from maint.reaching import Held, Reaching, describe
 from store import change, frames, manifest, packing, packs, single, tarring
 from store.archived import Archived
 from store.catalogue import Catalogue
@@ -119,14 +119,11 @@ Done = Batch | Frames | bool | Verdict | Older | Left
 _decode = msgspec.json.Decoder(Action).decode
 
 
-class Loader:
-    """What does the jobs of one run on one store; a worker opens the roots when it first needs them."""
+class Loader(Reaching):
+    """What does the jobs of one run on one store."""
 
     def __init__(self, place: Place, run: str, held: Held | None = None) -> None:
-        self._place = place
-        self._held = held
-        self._run = run
-        self._roots: RootFds | None = None
+        super().__init__(place, run, held)
         self._closers: ThreadPoolExecutor | None = None
         self._closing: list[Future[None]] = []
 
@@ -135,20 +132,12 @@ class Loader:
         """Which folders the program makes for one session alone; a pack by itself, which is only read, has no program."""
         return layout_of(self._place.kind).owns_folder
 
-    @property
-    def roots(self) -> RootFds:
-        if self._roots is None:
-            self._roots = open_roots(self._place, self._held)
-        return self._roots
-
     def close(self) -> None:
         self._await_closers()
         if self._closers is not None:
             self._closers.shutdown()
             self._closers = None
-        if self._roots is not None:
-            self._roots.close()
-            self._roots = None
+        super().close()
 
     def __call__(self, jobs: list[Job]) -> Done:
         """Do jobs, all of one kind; ranges, trials and checks come one by one."""

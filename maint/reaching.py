@@ -42,6 +42,27 @@ def open_roots(place: Place, held: Held | None = None) -> RootFds:
     return roots
 
 
+class Reaching:
+    """Whoever does the work of one run on one store; in a worker the roots are opened when they are first needed."""
+
+    def __init__(self, place: Place, run: str, held: Held | None = None) -> None:
+        self._place = place
+        self._held = held
+        self._run = run
+        self._roots: RootFds | None = None
+
+    @property
+    def roots(self) -> RootFds:
+        if self._roots is None:
+            self._roots = open_roots(self._place, self._held)
+        return self._roots
+
+    def close(self) -> None:
+        if self._roots is not None:
+            self._roots.close()
+            self._roots = None
+
+
 def _can_be_opened(path: str, held: os.stat_result | None) -> bool:
     try:
         fd = opening.open_folder(path)

@@ -15,12 +15,12 @@ import msgspec
 from maint.actions import Action, Outcome, Result, outcome_of
 from maint.desk import Desk
 from maint.planned import PlannedStore
-from maint.reaching import Held, describe, open_roots
+from maint.reaching import Reaching, describe
 from maint.workers import Crew, Died
 from store import change, durable, looking, names, opening, packing, single, unpacking
 from store.change import Skip
 from store.durable import Poisoned
-from store.facts import Member, Place
+from store.facts import Member
 from store.frames import Damaged
 from store.manifest import Entry
 from store.roots import RootFds
@@ -44,25 +44,8 @@ class _Ready(NamedTuple):
     file: Member | None
 
 
-class Unfiler:
-    """What brings such sessions of one run back; a worker opens the roots when it first needs them."""
-
-    def __init__(self, place: Place, run: str, held: Held | None = None) -> None:
-        self._place = place
-        self._held = held
-        self._run = run
-        self._roots: RootFds | None = None
-
-    @property
-    def roots(self) -> RootFds:
-        if self._roots is None:
-            self._roots = open_roots(self._place, self._held)
-        return self._roots
-
-    def close(self) -> None:
-        if self._roots is not None:
-            self._roots.close()
-            self._roots = None
+class Unfiler(Reaching):
+    """What brings such sessions of one run back."""
 
     def __call__(self, work: list[_Numbered]) -> list[Outcome]:
         """Bring back sessions, given by their places in the plan and their actions as JSON; an outcome each."""

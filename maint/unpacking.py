@@ -16,7 +16,7 @@ from maint.actions import Action, Outcome, Result, outcome_of
 from maint.desk import Desk
 from maint.marking import set_marks
 from maint.planned import PlannedStore
-from maint.reaching import Held, describe, open_roots
+from maint.reaching import Reaching, describe
 from maint.settling_packs import remove_unplaced
 from maint.unfiling import unfiled
 from maint.workers import Crew, Died
@@ -25,7 +25,6 @@ from store.barriers import Steps, side_by_side, together
 from store.catalogue import Catalogue
 from store.change import Skip
 from store.durable import Poisoned
-from store.facts import Place
 from store.frames import Damaged, Span
 from store.manifest import Entry
 from store.marks import Why
@@ -92,25 +91,12 @@ class Wanted(NamedTuple):
     line: bytes
 
 
-class Unpacker:
-    """What brings back the sessions of one run; a worker opens the roots when it first needs them."""
-
-    def __init__(self, place: Place, run: str, held: Held | None = None) -> None:
-        self._place = place
-        self._held = held
-        self._run = run
-        self._roots: RootFds | None = None
-
-    def close(self) -> None:
-        if self._roots is not None:
-            self._roots.close()
-            self._roots = None
+class Unpacker(Reaching):
+    """What brings back the sessions of one run."""
 
     def __call__(self, work: list[Wanted]) -> list[Outcome]:
         """Bring back sessions, whose packs follow upon each other; an outcome each."""
-        if self._roots is None:
-            self._roots = open_roots(self._place, self._held)
-        roots = self._roots
+        roots = self.roots
         outcomes: list[Outcome] = []
         few = len(work) <= _FEW
         ready: list[tuple[Wanted, list[Written]]] = []

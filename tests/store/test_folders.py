@@ -2,27 +2,15 @@
 
 import os
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from bare_root import path, root
 
-from store import opening
 from store.folders import make_folders, unmake
 from store.roots import RootFds
 
-
-@pytest.fixture
-def root(tmp_path: Path) -> Iterator[int]:
-    (tmp_path / "root").mkdir()
-    fd = opening.open_folder(str(tmp_path / "root"))
-    yield fd
-    os.close(fd)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "root"
+__all__ = ["path", "root"]
 
 
 def test_folders_are_made_private_and_found_again(root: int, path: Path) -> None:

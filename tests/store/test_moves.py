@@ -4,14 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from bare_root import path
 
 from store.roots import RootFds
 
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    (tmp_path / "root").mkdir()
-    return tmp_path / "root"
+__all__ = ["path"]
 
 
 def test_folder_goes_with_its_last_file_and_is_not_listed_each_time(

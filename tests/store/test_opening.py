@@ -1,26 +1,15 @@
 import os
 import socket
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from bare_root import path, root
 
 from store import opening
 from store.folders import make_folders
 
-
-@pytest.fixture
-def root(tmp_path: Path) -> Iterator[int]:
-    (tmp_path / "root").mkdir()
-    fd = opening.open_folder(str(tmp_path / "root"))
-    yield fd
-    os.close(fd)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "root"
+__all__ = ["path", "root"]
 
 
 def read(fd: int) -> bytes:

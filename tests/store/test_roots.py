@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from bare_root import path, root
 
 from store import names, opening
 from store.change import move_to_trash, put_back
@@ -11,21 +12,10 @@ from store.facts import Member
 from store.roots import RootFds
 from store.trash import list_trash
 
+__all__ = ["path", "root"]
+
 RUN = names.new_run_id(1770628443, b"abc")
 FAST = "/dev/shm"
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Iterator[int]:
-    (tmp_path / "root").mkdir()
-    fd = opening.open_folder(str(tmp_path / "root"))
-    yield fd
-    os.close(fd)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "root"
 
 
 @pytest.fixture

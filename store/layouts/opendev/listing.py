@@ -20,7 +20,7 @@ from store import opening
 from store.facts import Leftover, Listing, Place, Problem
 from store.layout import Moment
 from store.layouts.opendev import filenames, index, litter, locks
-from store.layouts.opendev.bounded import read_whole
+from store.layouts.opendev.bounded import read_small
 from store.layouts.opendev.filenames import (
     GLOBAL,
     HISTORY,
@@ -221,19 +221,11 @@ class _Walk:
 
     def _marker(self, folder: int) -> str | None:
         """Whose sessions a folder holds, as its program wrote it down."""
+        data = read_small(folder, MARKER, _MARKER_LIMIT)
         try:
-            fd = opening.open_session(folder, MARKER)
-        except OSError:
+            return data.decode().rstrip("\n") or None if data is not None else None
+        except UnicodeDecodeError:
             return None
-        try:
-            found = os.fstat(fd)
-            if not stat.S_ISREG(found.st_mode) or found.st_size > _MARKER_LIMIT:
-                return None
-            return read_whole(fd, found.st_size).decode().rstrip("\n") or None
-        except (OSError, UnicodeDecodeError):
-            return None
-        finally:
-            os.close(fd)
 
     def _names(self, path: str) -> list[str]:
         """What is in a folder of folders, sorted; nothing where it is missing."""

@@ -16,7 +16,7 @@ from contextlib import suppress
 from store import opening
 from store.facts import Leftover, Member, Place, Problem
 from store.layouts.opendev import mend, records
-from store.layouts.opendev.bounded import RECORD_LIMIT, read_whole
+from store.layouts.opendev.bounded import RECORD_LIMIT, read_small
 from store.layouts.opendev.filenames import (
     EVENTS_LOCK,
     INDEX_LOCK,
@@ -145,16 +145,5 @@ def _is_its_transcript(folder: int, name: str, session: str) -> bool:
 
 def read_record(folder: int, name: str) -> Record | None:
     """The record in this file, or ``None`` if there is none that can be read."""
-    try:
-        fd = opening.open_session(folder, name)
-    except OSError:
-        return None
-    try:
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > RECORD_LIMIT:
-            return None
-        return records.decode_record(read_whole(fd, found.st_size))
-    except OSError:
-        return None
-    finally:
-        os.close(fd)
+    data = read_small(folder, name, RECORD_LIMIT)
+    return records.decode_record(data) if data is not None else None

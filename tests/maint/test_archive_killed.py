@@ -116,10 +116,10 @@ STORIES = {
     "archive and keep": Story(lambda folder: some_sessions(folder, "originals: keep"), sweep, every(3)),
     "archive once more": Story(once_more, sweep, every(4)),
     "archive in several packs": Story(in_several_packs, sweep, every(6)),
-    "undo": Story(archived_before, lambda world: ["undo", world.journals()[0]], every(2)),
-    "restore": Story(archived_before, lambda _: ["restore", "*"], every(2)),
+    "undo": Story(archived_before, lambda world: ["undo", world.journals()[0]]),
+    "restore": Story(archived_before, lambda _: ["restore", "*"]),
     "expire": Story(expiring, sweep),
-    "compact": Story(compacting, sweep, every(3)),
+    "compact": Story(compacting, sweep, every(2)),
 }
 
 

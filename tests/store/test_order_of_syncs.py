@@ -13,6 +13,10 @@ from store.facts import Member
 RUN = names.new_run_id(1770628443, b"abc")
 OTHER = names.new_run_id(1770628444, b"abc")
 
+pytestmark = pytest.mark.skipif(
+    not os.path.isdir("/proc/self/fd"), reason="there is no /proc to tell which folder is synced"
+)
+
 
 def build(fd: int) -> Iterator[bytes]:
     yield os.read(fd, 1000)
@@ -63,9 +67,6 @@ CHANGES = [_rewrite, _make, _make_new]
 Change = Callable[[RootFds, Member, str], None]
 
 
-@pytest.mark.skipif(
-    not os.path.isdir("/proc/self/fd"), reason="there is no /proc to tell which folder is synced"
-)
 @pytest.mark.parametrize("change", CHANGES)
 def test_moves_out_of_a_folder_are_durable_before_it_is(
     store: Path, synced: list[str], change: Change
@@ -78,9 +79,6 @@ def test_moves_out_of_a_folder_are_durable_before_it_is(
     assert synced.index(trash) < synced.index("project")
 
 
-@pytest.mark.skipif(
-    not os.path.isdir("/proc/self/fd"), reason="there is no /proc to tell which folder is synced"
-)
 @pytest.mark.parametrize("change", CHANGES)
 def test_nothing_is_waited_for_where_nothing_was_moved(
     store: Path, synced: list[str], change: Change

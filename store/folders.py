@@ -110,7 +110,13 @@ def _make_folder(dir_fd: int, name: str, mode: int, own: int | None, *, lasting:
     except FileExistsError:  # somebody was faster: his is checked like any other
         ours = False
     if lasting:
-        sync_folder(dir_fd, name)
+        try:
+            sync_folder(dir_fd, name)
+        except OSError:
+            if ours:
+                with contextlib.suppress(OSError):
+                    os.rmdir(name, dir_fd=dir_fd)
+            raise
     fd = os.open(name, opening.FOLDER_FLAGS, dir_fd=dir_fd)
     if ours and own is not None:
         try:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from store import copying, durable, looking, names, opening, syscalls
+from store.durable import Poisoned
 from store.facts import Fingerprint
 from store.folders import make_folders, unmake
 from store.looking import Skip
@@ -103,10 +104,17 @@ class Made:
         return make_folders(self._roots[root], path, modes=mode, made=self._made.setdefault(root, []))
 
     def make_rest(self) -> None:
-        """Make what folders were made for the session, and hold no file of it; that they are there is no promise."""
+        """Make what folders were made for the session, and hold no file of it; that they are there is no promise.
+
+        `Poisoned` if the disk fails: it may have been asked about a folder that does hold files, and says so only once.
+        """
         for folder in self._folders:
-            with contextlib.suppress(OSError):
+            try:
                 os.close(self.open(folder.root, folder.path))
+            except Poisoned:
+                raise
+            except OSError:
+                continue
 
     def unmake(self) -> None:
         """Remove what was made, as far as it is empty."""

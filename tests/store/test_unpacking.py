@@ -14,6 +14,7 @@ from test_packs import files_end_at, prose
 
 from store import change, emptied, manifest, names, packing, packs, repacking, syscalls, unnamed, unpacking
 from store.barriers import alone
+from store.durable import Poisoned
 from store.frames import Damaged
 from store.looking import Skip
 from store.manifest import Entry, PackedFolder
@@ -463,6 +464,24 @@ def test_empty_folder_that_is_a_link_now_is_not_followed_and_hinders_nothing(
     (path / "m/bare").symlink_to("/")
     restore(roots, housed, one(housed))
     assert (files(path), (path / "m/bare").is_symlink()) == (MANY, True)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_session_does_not_come_back_where_its_empty_folder_could_not_be_made_durable(
+    roots: RootFds, path: Path, housed: OpenPack, way: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    which = one(housed)
+    fsync = os.fsync
+
+    def failing(fd: int) -> None:
+        if os.path.exists(f"/proc/self/fd/{fd}/bare"):
+            raise OSError(errno.EIO, "input/output error")
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(Poisoned):
+        way(roots, housed, which)
+    assert (files(path), modes(path)) == ({}, {})
 
 
 def test_folder_of_a_forged_line_is_never_wider_than_files_are(

@@ -79,6 +79,9 @@ def connect(path: str, roots: RootFds) -> sqlite3.Connection:
             _create(db)
         _require_ours(db)
         _refresh(db, roots)
+    except UnicodeDecodeError as error:
+        db.close()
+        raise sqlite3.DatabaseError("what is wrong with it quotes what is in it, and is no text") from error
     except BaseException:
         db.close()
         raise

@@ -400,6 +400,13 @@ def filled(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:100] + b"\xff" * 8192)
 
 
+def odd_text(file: Path) -> None:
+    """What SQLite says is wrong with it quotes bytes that are no text."""
+    said = file.read_bytes()
+    assert b"tablepackspacks" in said
+    file.write_bytes(said.replace(b"tablepackspacks", b"table\xac\xac\xac\xac\xacpacks"))
+
+
 SPOILT: list[Callable[[Path], object]] = [
     Path.unlink,
     lambda file: file.write_bytes(b""),
@@ -414,6 +421,7 @@ SPOILT: list[Callable[[Path], object]] = [
     zeroed,
     halved,
     filled,
+    odd_text,
     lambda file: os.truncate(file, 1000),
     lambda file: file.chmod(0),
     lambda file: file.with_name(file.name + "-journal").write_bytes(b"journal" * 999),

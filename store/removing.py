@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from store import durable, emptied, leases, looking, names, opening, syscalls
+from store.durable import Poisoned
 from store.emptied import Owned
 from store.facts import Fingerprint, Member
 from store.folders import make_folders, mode_of
@@ -95,6 +96,8 @@ def remove_folders(
                 _move(roots, member, run)
             else:
                 _remove_folder(roots, member.root, member.path)
+        except Poisoned:  # what it was asked about may hold more than this
+            raise
         except (Skip, OSError):  # then it is somebody's who is at work there
             found.foreign.append(names.printable(member.path.rpartition("/")[2]))
     if left is not None:
@@ -155,8 +158,12 @@ def _bring_along(roots: RootFds, run: str, root: str, path: str) -> None:
     for kept, found in list(leaves_below(roots[home], names.trash_path(run, root, path))):
         waiting = names.parse_trash_path(kept)
         if waiting is not None and stat.S_ISDIR(found.st_mode) and was_moved(found, run):
-            with suppress(Skip, OSError):
+            try:
                 put_back(roots, run, root, waiting.path)
+            except Poisoned:  # what it was asked about holds files, too
+                raise
+            except (Skip, OSError):
+                continue
 
 
 def remove_empty_folders(roots: RootFds, run: str) -> None:

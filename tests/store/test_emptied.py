@@ -219,6 +219,28 @@ def test_empty_folder_that_no_file_lay_in_goes_and_comes_back_with_the_others(
     assert list((path / names.TRASH).iterdir()) == []
 
 
+@pytest.mark.parametrize("back", [False, True])
+def test_disk_that_fails_when_an_empty_folder_goes_or_comes_back_is_not_passed_over(
+    roots: RootFds, path: Path, members: tuple[Member, ...], monkeypatch: pytest.MonkeyPatch, *, back: bool
+) -> None:
+    old_folder(path, "s1/bare", 0o701)
+    old_folder(path, "s1/bare/in", 0o701)
+    act: Callable[[], object] = partial(move_away, roots, members, RUN, owned=owned)
+    if back:
+        act()
+        act = partial(put_back, roots, RUN, members[0].root, members[0].path)
+    fsync = os.fsync
+
+    def failing(fd: int) -> None:
+        if os.path.exists(f"/proc/self/fd/{fd}/bare"):
+            raise OSError(errno.EIO, "input/output error")
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(Poisoned):
+        act()
+
+
 def test_empty_folders_in_one_another_go_and_come_back(
     roots: RootFds, path: Path, members: tuple[Member, ...]
 ) -> None:

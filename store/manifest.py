@@ -8,8 +8,10 @@ manifest is data that somebody may have made.
 
 import posixpath
 from collections.abc import Callable, Iterable, Iterator
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from store import frames, names, tarring
 from store.facts import Account
@@ -21,8 +23,11 @@ MOST_SESSIONS = 1 << 20
 
 _MOST_FRAME = 2 * frames.LONG_FRAME  # of content; a reader keeps two of them
 _MOST_NUMBER = (1 << 63) - 1
-_MOST_OWNER = (1 << 32) - 2  # the one above it would mean nobody
-_MOST_MODE = 0o7777
+# What a system call takes: a line that says more is none, whoever decodes it.
+_Size = Annotated[int, Meta(ge=0, le=_MOST_NUMBER)]
+_Moment = Annotated[int, Meta(ge=-_MOST_NUMBER, le=_MOST_NUMBER)]
+_Mode = Annotated[int, Meta(ge=0, le=0o7777)]
+_Owner = Annotated[int, Meta(ge=0, le=(1 << 32) - 2)]  # the one above it would mean nobody
 _FIRST_TIME, _LAST_TIME = -62_135_000_000, 253_402_000_000  # the years 1 to 9999, in any zone
 
 
@@ -34,12 +39,12 @@ class PackedMember(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_def
 
     root: str
     path: str
-    size: int
-    mtime_ns: int
-    mode: int
+    size: _Size
+    mtime_ns: _Moment
+    mode: _Mode
     sha256: str
-    uid: int = 0
-    gid: int = 0
+    uid: _Owner = 0
+    gid: _Owner = 0
     link: str | None = None
 
     def header(self, first: str) -> bytes:
@@ -64,7 +69,7 @@ class PackedFolder(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     root: str
     path: str
-    mode: int
+    mode: _Mode
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
@@ -80,9 +85,9 @@ class Entry(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=T
     members: tuple[PackedMember, ...]
     account: Account = Account()
     why: str = "archive"
-    packed: int = 0
-    at: int = 0
-    frame: int = 0
+    packed: _Size = 0
+    at: _Size = 0
+    frame: _Size = 0
     folders: tuple[PackedFolder, ...] = ()
 
     @property
@@ -182,9 +187,6 @@ def checked_entry(line: bytes) -> Entry:
     told = entry.account
     if (
         not entry.members
-        or not 0 <= entry.at <= _MOST_NUMBER
-        or not 0 <= entry.frame <= _MOST_NUMBER
-        or not 0 <= entry.packed <= _MOST_NUMBER
         or not 0 <= (told.records or 0) <= _MOST_NUMBER
         or not _FIRST_TIME <= (told.started_at or 0.0) <= _LAST_TIME
         or not _FIRST_TIME <= (told.ended_at or 0.0) <= _LAST_TIME
@@ -212,7 +214,7 @@ def _check_folders(entry: Entry) -> None:
             above = posixpath.dirname(above)
     for folder in entry.folders:
         place = folder.root, folder.path
-        if not names.is_clean(folder.path) or not 0 <= folder.mode <= _MOST_MODE or place in files:
+        if not names.is_clean(folder.path) or place in files:
             raise Damaged(f"its manifest names a folder that no store has: {names.printable(folder.path)}")
         if place not in known and (folder.root, posixpath.dirname(folder.path)) not in known:
             text = (
@@ -270,16 +272,11 @@ def digests(told: Iterable[tuple[int, int, str]]) -> list[bytes]:
 
 
 def _could_be(member: PackedMember) -> bool:
-    """Whether a store could have this file, and a system call take what is said of it."""
+    """Whether a store could have this file."""
     return (
         names.is_clean(member.path)
         and names.is_clean(member.root)
         and "/" not in member.root
         and not names.is_ours(member.path)
-        and 0 <= member.size <= _MOST_NUMBER
-        and -_MOST_NUMBER <= member.mtime_ns <= _MOST_NUMBER
-        and 0 <= member.mode <= _MOST_MODE
-        and 0 <= member.uid <= _MOST_OWNER
-        and 0 <= member.gid <= _MOST_OWNER
         and (member.link is None or not (member.size or leads_out(member.path, member.link)))
     )

@@ -1,4 +1,5 @@
 import os
+import re
 import sqlite3
 import traceback
 from collections.abc import Callable, Iterator
@@ -556,6 +557,25 @@ def test_lines_that_a_manifest_may_not_have_are_not_taken_from_a_catalogue_eithe
     with Catalogue.open(place, roots) as catalogue:
         (found,) = catalogue.find("a")
         assert [member.path for member in found.entry.members] == ["a"]
+
+
+def test_line_with_a_moment_that_no_file_has_is_not_listed_from_a_catalogue_either(
+    place: Place, roots: RootFds, path: Path, file: Path
+) -> None:
+    shelve(path, roots, "a")
+    true = [each.entry.last_changed for each in all_of(place, roots)]
+    line = re.sub(rb'"mtime_ns":\d+', b'"mtime_ns":' + b"9" * 400, manifest.encode_entry(entry("a"))[:-1])
+    edit(
+        file,
+        "UPDATE sessions SET line = ?, sum = ?",
+        values=(line, catalogue_file.sum_of(None, line)),
+    )
+    assert [each.entry.last_changed for each in all_of(place, roots)] == true
+
+
+def all_of(place: Place, roots: RootFds) -> list[Archived]:
+    with Catalogue.open(place, roots) as catalogue:
+        return list(catalogue.sessions())
 
 
 def test_store_that_cannot_be_written_to_is_read_all_the_same(

@@ -310,6 +310,11 @@ def trashed_row(place: Place, kept: Trashed) -> str:
     return f"{name:<36}  {what:<6}  {size(kept.fingerprint.size):>10}  run {kept.run}"
 
 
+def _called(verb: str) -> str:
+    """What was done, in words; a verb of a later maint, or of nobody, by its name."""
+    return DONE[Verb(verb)] if verb in DONE else printable(verb)
+
+
 def log_text(line: journal.Line) -> str:
     """A line of a journal in words, as one line whoever wrote the journal."""
     return one_line(_log_text(line))
@@ -321,7 +326,7 @@ def _log_text(line: journal.Line) -> str:
             about = f" of {line.about}" if line.about else ""
             return f"{line.run}  {line.at}  {line.command}{about} on {printable(line.store)}"
         case EndLine():
-            done = ", ".join(f"{DONE[Verb(verb)]} {count:,}" for verb, count in line.done.items())
+            done = ", ".join(f"{_called(verb)} {count:,}" for verb, count in line.done.items())
             rest = "".join(
                 f", {label} {count}"
                 for label, count in (("skipped", line.skipped), ("failed", line.failed), ("lost", line.lost))

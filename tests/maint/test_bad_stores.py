@@ -414,3 +414,13 @@ def test_root_that_leads_elsewhere_since_the_store_was_locked_is_not_worked_on(
     assert run.summary.failed > 0
     swept(ill)
     assert ill.locks() == []
+
+
+def test_journal_of_a_later_maint_is_told_with_what_it_calls_what_it_did(ill: World) -> None:
+    assert ill.maint("sweep").code == 0
+    (run,) = ill.journals()
+    path = ill.sessions / ".maint/journal" / f"{run}.ndjson"
+    path.write_bytes(path.read_bytes().replace(b'"done":{', b'"done":{"polish":2,'))
+    told = ill.maint("log", run)
+    assert (told.code, told.err) == (0, "")
+    assert "polish 2, " in told.out

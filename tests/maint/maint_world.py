@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import pkgutil
 import shutil
 import stat
 import subprocess
@@ -16,6 +17,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 from zoneinfo import ZoneInfo
 
+import maint
+import policies
+import store
 from maint import engine, interface, owner, selection
 from maint.cli import main
 from maint.reaching import open_roots
@@ -38,7 +42,12 @@ EVERYTHING = """\
   - delete-empty: {idle_for: 2d}
   - litter: {older_than: 2d}
 """
-importlib.import_module("maint.cli.program")  # once, and not in each process that is forked
+# Once, and not in each process that is forked, which then makes the program's own calls and no others.
+for package in (maint, policies, store):
+    for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        importlib.import_module(found.name)
+for name in ("filelock", "psutil", "rich.console", "tempfile"):
+    importlib.import_module(name)
 PROGRAM = shutil.which("maint", path=os.path.dirname(sys.executable)) or "maint"
 
 

@@ -21,6 +21,10 @@ _LINK_FLAGS = os.O_CLOEXEC | (
 )
 
 
+_NOTHING = frozenset({errno.ENOENT, errno.ENAMETOOLONG})
+"""Nothing has such a name, or nothing can have it."""
+
+
 class Skip(Exception):
     """The file is not to be changed now, and was not; the text is a clause that says why."""
 
@@ -182,8 +186,10 @@ def stat_at(folder: int, name: str) -> os.stat_result | None:
     """What has this name, or ``None``; a link is not followed."""
     try:
         return os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
+    except OSError as error:
+        if error.errno in _NOTHING:
+            return None
+        raise
 
 
 def stat_below(root: int, rel: str) -> os.stat_result | None:
@@ -191,8 +197,10 @@ def stat_below(root: int, rel: str) -> os.stat_result | None:
     try:
         with opening.parent_of(root, rel) as (folder, name):
             return stat_at(folder, name)
-    except FileNotFoundError:
-        return None
+    except OSError as error:
+        if error.errno in _NOTHING:
+            return None
+        raise
 
 
 def is_file(found: os.stat_result | None, fd: int) -> bool:

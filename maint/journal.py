@@ -198,12 +198,30 @@ def runs(roots: RootFds) -> list[str]:
 
 
 def read(roots: RootFds, run: str) -> Iterator[Line]:
-    """The lines of a journal; torn ones, as a kill leaves them, are passed over."""
+    """The lines of a journal; torn ones, as a kill leaves them, are passed over, and so are those that lead out of the store."""
     fd = _open(roots, run, opening.SESSION_FLAGS)
     with open(fd, "rb") as file:
         while line := file.readline(LONGEST_LINE):  # of a longer one come pieces, which are torn, too
             with suppress(*_NO_LINE):
-                yield _decode(line)
+                found = _decode(line)
+                if _stays_below(found):
+                    yield found
+
+
+def _stays_below(line: Line) -> bool:
+    """Whether all files that a line is about lie below roots of the store, as they do in every line that we have written."""
+    match line:
+        case Action():
+            about = [member.path for member in line.members]
+            if line.guard is not None:
+                about.append(line.guard.path)
+            if line.index is not None:
+                about.append(line.index[1])
+        case IndexedLine():
+            about = [line.path]
+        case _:
+            return True
+    return all(map(names.is_clean, about))
 
 
 def head(roots: RootFds, run: str) -> RunLine | None:

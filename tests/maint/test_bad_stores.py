@@ -424,3 +424,27 @@ def test_journal_of_a_later_maint_is_told_with_what_it_calls_what_it_did(ill: Wo
     told = ill.maint("log", run)
     assert (told.code, told.err) == (0, "")
     assert "polish 2, " in told.out
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../../outside", "a//b", ""])
+def test_line_of_a_journal_that_leads_out_of_the_store_is_passed_over(ill: World, path: str) -> None:
+    assert ill.maint("sweep").code == 0
+    (run,) = ill.journals()
+    file = ill.sessions / ".maint/journal" / f"{run}.ndjson"
+    lines = file.read_bytes().splitlines(keepends=True)
+    forged = json.loads(next(line for line in lines if b'"type":"action"' in line)) | {
+        "verb": "archive",
+        "packing": {"form": "file"},
+    }
+    forged["members"][0][1] = path
+    done = json.loads(next(line for line in lines if b'"type":"outcome"' in line))
+    done |= {"verb": "archive", "n": 0, "result": "done", "pack": "20260101T000000-aaaaaa-0000.tar.zst"}
+    file.write_bytes(
+        b"".join(json.dumps(each).encode() + b"\n" for each in (json.loads(lines[0]), forged, done))
+    )
+    treasure = ill.treasure()
+    for verb in (["log", run], ["undo", run], ["sweep"]):
+        answer = ill.maint(*verb)
+        assert answer.code in {0, 1}, answer
+        assert "defect" not in answer.err
+    assert ill.lost(treasure) == []

@@ -1,7 +1,9 @@
 """Calls of ours that somebody else comes before or behind, or at which this process dies."""
 
+import errno
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -29,6 +31,19 @@ def acting(
             after()
 
     monkeypatch.setattr(syscalls, what, call)
+
+
+def failing_over(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Let the disk fail whoever syncs a folder in which something has this name."""
+    real = os.fsync
+
+    def fsync(fd: int) -> None:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            os.stat(name, dir_fd=fd, follow_symlinks=False)
+            raise OSError(errno.EIO, "input/output error")
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
 
 
 def deadly(point: int, *, after: bool) -> Callable[[Any, str], None]:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from interposed import failing_over
 
 from store import emptied, leases, names, opening, syscalls
 from store.change import Skip, expire, let_go, move_to_trash, put_back, remove_empty_folders
@@ -229,14 +230,7 @@ def test_disk_that_fails_when_an_empty_folder_goes_or_comes_back_is_not_passed_o
     if back:
         act()
         act = partial(put_back, roots, RUN, members[0].root, members[0].path)
-    fsync = os.fsync
-
-    def failing(fd: int) -> None:
-        if os.path.exists(f"/proc/self/fd/{fd}/bare"):
-            raise OSError(errno.EIO, "input/output error")
-        fsync(fd)
-
-    monkeypatch.setattr(os, "fsync", failing)
+    failing_over(monkeypatch, "bare")
     with pytest.raises(Poisoned):
         act()
 

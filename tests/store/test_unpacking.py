@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from interposed import failing_over
 from pack_world import NEXT, PACK, RUN, entry, forged, head, numbered, open_fds, pack, session, wanted
 from test_packs import files_end_at, prose
 
@@ -471,14 +472,7 @@ def test_session_does_not_come_back_where_its_empty_folder_could_not_be_made_dur
     roots: RootFds, path: Path, housed: OpenPack, way: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     which = one(housed)
-    fsync = os.fsync
-
-    def failing(fd: int) -> None:
-        if os.path.exists(f"/proc/self/fd/{fd}/bare"):
-            raise OSError(errno.EIO, "input/output error")
-        fsync(fd)
-
-    monkeypatch.setattr(os, "fsync", failing)
+    failing_over(monkeypatch, "bare")
     with pytest.raises(Poisoned):
         way(roots, housed, which)
     assert (files(path), modes(path)) == ({}, {})

@@ -33,14 +33,13 @@ class Setting(msgspec.Struct, frozen=True):
 
 
 class Candidate(NamedTuple):
-    """A session in a comparison: what retention needs of it, and no more, because all of them are held at once."""
+    """A session in a comparison: its number there, when it ended, its bytes, and what `Compare` said of it."""
 
-    key: str
+    number: int
     time: float
     bytes: int
     old: bool
-    name: str | None
-    tags: tuple[str, ...] | None
+    held: tuple[str, ...]
 
 
 class Pass(ABC):
@@ -63,8 +62,13 @@ class Pass(ABC):
         """The same for files in which a program lists its sessions, if the pass sees to those that are damaged."""
         return None
 
-    def compare(self, options: Any, setting: Setting, group: Iterable[Candidate]) -> Mapping[str, Act | Kept]:
-        """The verdicts, by key, of all old enough candidates of one group; for passes that answer `Compare`."""
+    def compare(
+        self, options: Any, setting: Setting, group: Iterable[Candidate]
+    ) -> Iterable[tuple[int, Act | Kept]]:
+        """The verdicts, by number, on all old enough candidates of one group, which come the newest first.
+
+        For passes that answer `Compare`. A group may be all sessions that there are: it is not to be held in memory.
+        """
         raise TypeError(f"pass {self.name} compares nothing")
 
 

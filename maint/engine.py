@@ -26,11 +26,19 @@ from store.roots import RootFds
 
 
 def only_plan(
-    policy: Policy, places: list[Place], *, at: float | None, jobs: int, expire: bool, listener: Listener
+    policy: Policy,
+    places: list[Place],
+    *,
+    at: float | None,
+    jobs: int,
+    expire: bool,
+    listener: Listener,
+    asked: str | None = None,
 ) -> Run:
     """The plan and nothing else: no lock is taken, nothing is written anywhere in the stores.
 
     ``at`` asks about another time; whether the clock can be trusted is no question then.
+    ``asked`` is the key of a session of which the plan is to tell what comparing passes said.
     """
     now = time.time() if at is None else at
     began = time.monotonic()
@@ -47,7 +55,9 @@ def only_plan(
                 grounds.append(ground if at is None else replace(ground, last_run=None))
             except OSError as error:
                 run.unreachable.append(Unreachable(place, describe(error)))
-        run.plan = _plan(run, policy, grounds, at=now, jobs=jobs, expire=expire, listener=listener)
+        run.plan = _plan(
+            run, policy, grounds, at=now, jobs=jobs, expire=expire, listener=listener, asked=asked
+        )
     _sum_up_plan(run)
     run.summary.seconds = time.monotonic() - began
     return run
@@ -125,7 +135,15 @@ def _remember(roots: RootFds, learned: Learned) -> None:
 
 
 def _plan(
-    run: Run, policy: Policy, grounds: list[Ground], *, at: float, jobs: int, expire: bool, listener: Listener
+    run: Run,
+    policy: Policy,
+    grounds: list[Ground],
+    *,
+    at: float,
+    jobs: int,
+    expire: bool,
+    listener: Listener,
+    asked: str | None = None,
 ) -> Plan:
     """The plan over those stores that can be read; one that cannot be is noted in the run, and left out."""
     remaining = list(grounds)
@@ -140,6 +158,7 @@ def _plan(
                 expire=expire,
                 stop=listener.stop,
                 progress=listener.progress,
+                asked=asked,
             )
         except StoreUnreadable as unreadable:
             run.unreachable.append(Unreachable(unreadable.place, unreadable.why))

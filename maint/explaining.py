@@ -51,12 +51,18 @@ def explain(
     of: Literal["live", "archived"] = "live" if each is None else "archived"
     judge = Judge(policy, known_passes(), place.name, now, ground.spared, of=of)
     key = survey.key_of(session) if each is None else packed.key_of(session, each)
-    compared: Mapping[int, Mapping[str, Act | Kept]] = {}
+    compared: Mapping[int, Act | Kept] = {}
     if judge.compares:
         whole = only_plan(
-            policy, stores, at=now, jobs=jobs or default_jobs(), expire=False, listener=Listener()
+            policy,
+            stores,
+            at=now,
+            jobs=jobs or default_jobs(),
+            expire=False,
+            listener=Listener(),
+            asked=key,
         )
-        compared = whole.plan.compared if whole.plan is not None else {}
+        compared = whole.plan.asked if whole.plan is not None else {}
     verdicts: list[tuple[str, Verdict]] = []
     protected = judge.protection(session)
     claimed_by: str | None = None
@@ -64,7 +70,7 @@ def explain(
     for step in judge.sessions:
         verdict = judge.ask(step, session)
         if isinstance(verdict, Compare) and verdict.old:
-            verdict = compared.get(step.position, {}).get(key, verdict)
+            verdict = compared.get(step.position, verdict)
         if isinstance(verdict, Wait) or (isinstance(verdict, Compare) and not verdict.old):
             dues.append(verdict.due)
         elif claimed_by is None and isinstance(verdict, Act | Kept):

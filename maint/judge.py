@@ -6,9 +6,7 @@ unique names) is left open and settled when all have been seen.
 """
 
 import math
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
@@ -16,7 +14,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from maint.actions import PAYLOAD, REMOVES_SESSIONS, Action
-from maint.contract import Candidate, Pass, Setting
+from maint.contract import Pass, Setting
 from maint.verdicts import Act, Compare, Kept, No, Verdict, Wait
 from policies import NameTemplate, PassOptions, Policy
 from store.facts import Index, Leftover, Lock, Place, Session, State, account_of, is_store
@@ -41,6 +39,10 @@ class Claim(NamedTuple):
 
     position: int
     verdict: Act | Kept | Compare
+
+
+Compared = tuple[int, Compare]
+"""The place of a pass in the policy, and what it said of a session that it must compare with others."""
 
 
 class Step(NamedTuple):
@@ -154,8 +156,12 @@ class Judge:
     def is_from_future(self, session: Session) -> bool:
         return self._newest_time(session) > self._now
 
-    def claim(self, session: Session) -> Claim | None:
-        """The first pass that claims this session; younger candidates of comparisons are not claimed by them."""
+    def claim(self, session: Session, entered: list[Compared] | None = None) -> Claim | None:
+        """The first pass that claims this session; younger candidates of comparisons are not claimed by them.
+
+        To ``entered`` is added every comparison in which the session takes part: those of the passes before the one
+        that claims it, and its own, which is then the last one.
+        """
         # The same questions as `ask`, without the words: this is asked of every session of every store.
         corrupt = session.state is _CORRUPT
         for position, _, _, where, corrupt_too, judge in self.sessions:
@@ -165,7 +171,12 @@ class Judge:
             kind = type(verdict)
             if kind is No or kind is Wait:
                 continue
-            if isinstance(verdict, Act | Kept) or (isinstance(verdict, Compare) and verdict.old):
+            if isinstance(verdict, Compare):
+                if entered is not None:
+                    entered.append((position, verdict))
+                if verdict.old:
+                    return Claim(position, verdict)
+            elif isinstance(verdict, Act | Kept):
                 return Claim(position, verdict)
         return None
 
@@ -183,22 +194,15 @@ class Judge:
                 return No("where: it does not hold")
         return step.judge(session)
 
-    def candidacies(
-        self, session: Session, claim: Claim | None, *, protected: bool
-    ) -> Iterable[tuple[int, Compare]]:
-        """The comparisons that this session takes part in, by the pass's place.
+    def compared_though_protected(self, session: Session) -> Iterator[Compared]:
+        """The comparisons in which a protected session takes part.
 
-        A protected session is compared too, so that it counts towards ``keep`` and the caps, but as one that
-        cannot go; one that another pass claimed before is not.
+        It counts towards ``keep`` and the caps, but as one that cannot go.
         """
         for step in self.sessions:
-            if claim is not None and claim.position < step.position:
-                return
-            match self.ask(step, session):
-                case Compare() as compare:
-                    yield step.position, msgspec.structs.replace(compare, old=compare.old and not protected)
-                case _:
-                    pass
+            verdict = self.ask(step, session)
+            if isinstance(verdict, Compare):
+                yield step.position, msgspec.structs.replace(verdict, old=False)
 
     def other(self, steps: list[Step], subject: Lock | Leftover | Index) -> tuple[Step, Verdict] | None:
         """The first verdict to act on a lock, a leftover or an index, or the last one not to."""
@@ -294,17 +298,3 @@ def unique_name(
     taken.add(name)
     moved[first] = when
     return name
-
-
-@dataclass
-class Comparison:
-    """All candidates of one comparing pass, by group, until the last store has been read."""
-
-    groups: dict[tuple[str, ...], list[Candidate]] = field(default_factory=lambda: defaultdict(list))
-
-    def settle(self, pass_: Pass, options: PassOptions, setting: Setting) -> Mapping[str, Act | Kept]:
-        """The verdicts by key, for every candidate that was old enough."""
-        verdicts: dict[str, Act | Kept] = {}
-        for _, group in sorted(self.groups.items()):
-            verdicts.update(pass_.compare(options, setting, group))
-        return verdicts

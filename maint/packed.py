@@ -13,9 +13,9 @@ import msgspec
 
 from maint import singles, unseen
 from maint.actions import PAYLOAD, Action, Verb
-from maint.contract import Candidate
+from maint.comparing import Candidates, entry
 from maint.copies import Copies
-from maint.judge import Comparison, Judge
+from maint.judge import Compared, Judge
 from maint.planned import PlannedStore
 from maint.survey import Draft, write_draft
 from maint.verdicts import Act, Compare, Verdict
@@ -113,7 +113,7 @@ def is_packed(shelf: Shelf, session: str | None) -> bool:
 
 
 def look_at_packs(
-    shelf: Shelf, store: PlannedStore, judge: Judge, comparisons: dict[int, Comparison], spool: IO[bytes]
+    shelf: Shelf, store: PlannedStore, judge: Judge, candidates: Candidates, spool: IO[bytes]
 ) -> None:
     """Count what is in packs, tell what is wrong with them, and judge their sessions as the policy asks for it.
 
@@ -122,7 +122,7 @@ def look_at_packs(
     """
     store.problems += unseen.away(shelf.place, shelf.roots)
     if shelf.has_packs:
-        _look_into_packs(shelf, store, judge, comparisons, spool)
+        _look_into_packs(shelf, store, judge, candidates, spool)
     if not judge.sessions:
         return
     for found in singles.singles(shelf.place, shelf.roots):
@@ -130,11 +130,11 @@ def look_at_packs(
             store.archived += 1
             store.archived_bytes += found.file.fingerprint.size
             if names.run_time(found.run) <= judge.idle_before:
-                _judge(shelf, store, judge, comparisons, spool, singles.as_archived(found), found.file)
+                _judge(shelf, store, judge, candidates, spool, singles.as_archived(found), found.file)
 
 
 def _look_into_packs(
-    shelf: Shelf, store: PlannedStore, judge: Judge, comparisons: dict[int, Comparison], spool: IO[bytes]
+    shelf: Shelf, store: PlannedStore, judge: Judge, candidates: Candidates, spool: IO[bytes]
 ) -> None:
     with shelf.open() as catalogue:
         store.problems += unseen.damaged(shelf.place, catalogue)
@@ -145,7 +145,7 @@ def _look_into_packs(
         for each in catalogue.sessions():
             if names.run_time(each.run) <= judge.idle_before:
                 with_ = whole.get(each.entry.id.removesuffix(PAYLOAD)) if _is_payload(each) else None
-                _judge(shelf, store, judge, comparisons, spool, each, with_=with_)
+                _judge(shelf, store, judge, candidates, spool, each, with_=with_)
 
 
 def _is_payload(each: Archived) -> bool:
@@ -167,7 +167,7 @@ def _judge(
     shelf: Shelf,
     store: PlannedStore,
     judge: Judge,
-    comparisons: dict[int, Comparison],
+    candidates: Candidates,
     spool: IO[bytes],
     each: Archived,
     file: Member | None = None,
@@ -178,22 +178,31 @@ def _judge(
     is compared with others.
     """
     session = each.session(shelf.place.name, shelf.place.kind)
-    protected = judge.protection(session) is not None
-    claim = None if protected else judge.claim(session)
-    key = key_of(session, each)
-    if with_ is not None:
-        key = f"{session.store}/{session.id.removesuffix(PAYLOAD)}@{with_}"
+    entered: list[Compared] = []
+    claim = None
+    if judge.protection(session) is None:
+        claim = judge.claim(session, entered)
     elif judge.compares and session.state is not State.UNKNOWN and session.id not in judge.spared:
-        for position, compare in judge.candidacies(session, claim, protected=protected):
-            row = Candidate(key, session.ended, session.bytes, compare.old, session.name, session.tags)
-            comparisons.setdefault(position, Comparison()).groups[compare.group].append(row)
+        entered += judge.compared_though_protected(session)
+    number = None
+    if entered and with_ is None:
+        key = key_of(session, each)
+        rows = [entry(position, key, session.ended, session.bytes, compare) for position, compare in entered]
+        number = candidates.enter(rows) + len(rows)  # of the last one, whose pass claims it if any does
     if claim is None or not isinstance(claim.verdict, Act | Compare):
         return
+    if isinstance(claim.verdict, Act):
+        number = None
+    elif with_ is not None:
+        number = candidates.number_of(
+            claim.position, f"{session.store}/{session.id.removesuffix(PAYLOAD)}@{with_}"
+        )
+        if number is None:
+            return
     pass_name = judge.pass_name(claim.position)
     line = _encode(_expiring(shelf, session, each, pass_name, claim.verdict, file))
-    compared = key if isinstance(claim.verdict, Compare) else None
-    store.expiring += 0 if compared else 1
-    write_draft(spool, Draft(line, claim.position, Verb.PRUNE, session.bytes, None, compared))
+    store.expiring += number is None
+    write_draft(spool, Draft(line, claim.position, Verb.PRUNE, session.bytes, number=number))
 
 
 def key_of(session: Session, each: Archived) -> str:

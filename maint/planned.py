@@ -82,8 +82,8 @@ class Plan(msgspec.Struct):
     at: float
     policy: "Policy"
     stores: list[PlannedStore]
-    compared: Mapping[int, Mapping[str, Act | Kept]] = msgspec.field(default_factory=dict)
-    """What comparing passes said, by the pass's place in the policy and the session's key."""
+    asked: Mapping[int, Act | Kept] = msgspec.field(default_factory=dict)
+    """What comparing passes said of the session that was asked about, by the pass's place in the policy."""
 
     @property
     def refused(self) -> list[str]:

@@ -1,17 +1,17 @@
 """Making a plan of whole stores: list, survey, compare, name, and check the limits."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import IO
+from typing import IO, NamedTuple
 
 import msgspec
 
 from maint import laps
 from maint.actions import Action, Verb
-from maint.contract import known_passes
+from maint.comparing import Candidates
+from maint.contract import Candidate, Setting, known_passes
 from maint.grace import grace_of
 from maint.judge import (
-    Comparison,
     Judge,
     Protected,
     action_for_index,
@@ -26,9 +26,9 @@ from maint.refusing import clock_refusal, refusals
 from maint.run import Progress
 from maint.spool import Spool
 from maint.survey import SMALL, Draft, Reader, StoreSurvey, read_draft, read_drafts, survey, write_draft
-from maint.verdicts import Act
+from maint.verdicts import Act, Kept
 from policies import NameTemplate, Policy
-from store.facts import Member, Place, Problem
+from store.facts import Listing, Member, Place, Problem
 from store.layout import Moment, layout_of
 from store.memory import Learned, Memory
 from store.trash import Trashed
@@ -66,6 +66,17 @@ class Ground:
     file_systems: Mapping[str, str] = field(default_factory=dict)
 
 
+class _Read(NamedTuple):
+    """A store of which all sessions have been read and judged; ``drafts`` are those of its actions."""
+
+    ground: Ground
+    judge: Judge
+    store: PlannedStore
+    found: StoreSurvey
+    listing: Listing
+    drafts: IO[bytes]
+
+
 def make_plan(
     run: str,
     policy: Policy,
@@ -76,130 +87,163 @@ def make_plan(
     expire: bool,
     stop: Callable[[], bool],
     progress: Progress,
+    asked: str | None = None,
 ) -> Plan:
-    """The plan for these stores at ``now``; OSError when a store cannot be read.
+    """The plan for these stores at ``now``; OSError when a store cannot be read, or the temporary disk not written to.
 
     ``expire`` says whether what has ripened in the trash is to end.
+    ``asked`` is the key of a session of which the plan is to tell what comparing passes said.
     """
-    passes = known_passes()
-    comparisons: dict[int, Comparison] = {}
-    read: list[tuple[Ground, Judge, PlannedStore, StoreSurvey, IO[bytes]]] = []
-    listings = {}
-    for ground in grounds:
-        place = ground.place
-        layout = layout_of(place.kind)
-        judge = Judge(policy, passes, place.name, now, ground.spared)
-        judge.watch(laps.judging)
-        spool: IO[bytes] = Spool()
-        laps.enter("list")
-        with as_owner_of(ground.shelf.roots):
-            try:
-                listing = layout.discover(place, Moment(now, grace_of(policy, now)))
-            except OSError as error:
-                raise StoreUnreadable(place, error.strerror or str(error)) from error
-            listings[place.name] = listing
-            laps.enter("survey")
-            copies = copies_of(ground.shelf, policy)
-            is_worth_it = len(listing.entries) > SMALL and layout.lasting is not None
-            memory = ground.memory if is_worth_it else Memory("")
-            learned = Learned(memory, Spool()) if is_worth_it and ground.learns is not None else None
-            filled = payloads_of(ground.shelf).told
-            reader = Reader(place, layout, listing, judge, copies, filled, memory, learns=learned is not None)
-            found = survey(
-                place, listing, reader, spool, jobs=jobs, stop=stop, progress=progress, learned=learned
-            )
-            if learned is not None and ground.learns is not None and found.complete and learned.is_news():
-                ground.learns(learned)
+    setting = Setting(now, policy.zone, policy.archive)
+
+    def compare(position: int, group: Iterator[Candidate]) -> Iterable[tuple[int, Act | Kept]]:
+        options = policy.passes[position]
+        return known_passes()[options.pass_name].compare(options, setting, group)
+
+    with Candidates() as candidates:
+        read = [
+            _read(ground, policy, now, candidates, jobs=jobs, stop=stop, progress=progress)
+            for ground in grounds
+        ]
         laps.enter("decide")
-        for position, group, row in found.rows:
-            comparisons.setdefault(position, Comparison()).groups[group].append(row)
-        found.rows.clear()
-        store = PlannedStore(place, found.tally, found.problems, complete=found.complete)
-        with as_owner_of(ground.shelf.roots):
-            packed = Judge(policy, passes, place.name, now, ground.spared, of="archived")
-            look_at_packs(ground.shelf, store, packed, comparisons, spool)
-        read.append((ground, judge, store, found, spool))
-    verdicts = {
-        position: comparison.settle(
-            passes[policy.passes[position].pass_name], policy.passes[position], read[0][1].setting
+        settled = candidates.settle(compare, asked)
+    for each in read:
+        _decide(each, policy, settled.going)
+        if expire:
+            with as_owner_of(each.ground.shelf.roots):
+                plan_compaction(each.ground.shelf, each.store, each.judge)
+                _expire(each.store, each.ground, policy, now)
+        _check(each, policy, now)
+    return Plan(run, now, policy, [each.store for each in read], settled.told)
+
+
+def _read(
+    ground: Ground,
+    policy: Policy,
+    now: float,
+    candidates: Candidates,
+    *,
+    jobs: int,
+    stop: Callable[[], bool],
+    progress: Progress,
+) -> _Read:
+    """List a store, and read and judge its sessions, then those in its packs; `StoreUnreadable` if it cannot be listed."""
+    place = ground.place
+    layout = layout_of(place.kind)
+    judge = Judge(policy, known_passes(), place.name, now, ground.spared)
+    judge.watch(laps.judging)
+    drafts: IO[bytes] = Spool()
+    laps.enter("list")
+    with as_owner_of(ground.shelf.roots):
+        try:
+            listing = layout.discover(place, Moment(now, grace_of(policy, now)))
+        except OSError as error:
+            raise StoreUnreadable(place, error.strerror or str(error)) from error
+        laps.enter("survey")
+        copies = copies_of(ground.shelf, policy)
+        is_worth_it = len(listing.entries) > SMALL and layout.lasting is not None
+        memory = ground.memory if is_worth_it else Memory("")
+        learned = Learned(memory, Spool()) if is_worth_it and ground.learns is not None else None
+        filled = payloads_of(ground.shelf).told
+        reader = Reader(place, layout, listing, judge, copies, filled, memory, learns=learned is not None)
+        found = survey(
+            place,
+            listing,
+            reader,
+            drafts,
+            jobs=jobs,
+            stop=stop,
+            progress=progress,
+            candidates=candidates,
+            learned=learned,
         )
-        for position, comparison in sorted(comparisons.items())
-    }
-    for ground, judge, store, found, spool in read:
-        moved: dict[str, float] = {}
-        children: list[Child] = []
-        waiting = Spool()
-        going: set[str] = set()
-        with spool:
-            for draft in read_drafts(spool):
-                if draft.key is not None:
-                    # What goes with a session that nobody compared, or that may not go, stays.
-                    if not isinstance(verdicts.get(draft.position, {}).get(draft.key), Act):
-                        continue
-                    store.expiring += policy.passes[draft.position].of_archived
-                line = draft.line
-                if draft.rename_at is not None:
-                    line = _named(draft, draft.rename_at, policy, found.taken, moved)
-                if draft.parent is not None:
-                    children.append(Child(waiting.tell(), _decode(line).session, draft.parent))
-                    write_draft(waiting, msgspec.structs.replace(draft, line=line, rename_at=None))
+        if learned is not None and ground.learns is not None and found.complete and learned.is_news():
+            ground.learns(learned)
+        laps.enter("decide")
+        store = PlannedStore(place, found.tally, found.problems, complete=found.complete)
+        archived = Judge(policy, known_passes(), place.name, now, ground.spared, of="archived")
+        look_at_packs(ground.shelf, store, archived, candidates, drafts)
+    return _Read(ground, judge, store, found, listing, drafts)
+
+
+def _decide(read: _Read, policy: Policy, going: bytearray) -> None:
+    """Plan what becomes of a store's sessions, then of what lists them, and then of all that is no session.
+
+    ``going`` says of each candidate whether it goes.
+    """
+    _, judge, store, found, listing, _ = read
+    _plan_sessions(read, policy, going)
+    for index in listing.indexes:
+        told = judge.other(judge.indexes, index)
+        if told is not None and isinstance(told[1], Act):
+            store.add(action_for_index(store.place, index, told[0].options.pass_name, told[1]))
+    with as_owner_of(read.ground.shelf.roots):
+        leftovers = [
+            leftover
+            for leftover in listing.leftovers
+            # What leads to a packed session will lead there again.
+            if not (leftover.leads_to_session and is_packed(read.ground.shelf, leftover.session))
+        ]
+    for leftover in leftovers:
+        told = judge.other(judge.leftovers, leftover)
+        if told is not None and isinstance(told[1], Act):
+            store.add(action_for_other(store.place, leftover, told[0].options.pass_name, told[1], None))
+    for lock in sorted(listing.locks, key=lambda lock: (lock.order, lock.id)):
+        if lock.session in found.living:
+            continue  # whatever became of the owner, somebody goes on with what he began
+        told = judge.other(judge.locks, lock)
+        if told is not None and isinstance(told[1], Act):
+            after = lock.session if lock.session in found.claimed else None
+            store.add(action_for_other(store.place, lock, told[0].options.pass_name, told[1], after))
+
+
+def _plan_sessions(read: _Read, policy: Policy, going: bytearray) -> None:
+    """Make actions of the drafts, in their order; children come behind all others, and only with their parents."""
+    _, _, store, found, _, drafts = read
+    moved: dict[str, float] = {}
+    children: list[Child] = []
+    leaving: set[str] = set()
+    with Spool() as waiting, drafts:
+        for draft in read_drafts(drafts):
+            if draft.number is not None:
+                if not going[draft.number]:
                     continue
-                if (
-                    found.parents
-                    and (action := _decode(line)).session in found.parents
-                    and takes_away(action)
-                ):
-                    going.add(action.session)
-                store.add_line(line, draft.verb, draft.bytes)
-        for offset in with_their_parents(children, going):
+                store.expiring += policy.passes[draft.position].of_archived
+            line = draft.line
+            if draft.rename_at is not None:
+                line = _named(draft, draft.rename_at, policy, found.taken, moved)
+            if draft.parent is not None:
+                children.append(Child(waiting.tell(), _decode(line).session, draft.parent))
+                write_draft(waiting, msgspec.structs.replace(draft, line=line, rename_at=None))
+                continue
+            if found.parents and (action := _decode(line)).session in found.parents and takes_away(action):
+                leaving.add(action.session)
+            store.add_line(line, draft.verb, draft.bytes)
+        for offset in with_their_parents(children, leaving):
             draft = read_draft(waiting.line_at(offset))
             store.add_line(draft.line, draft.verb, draft.bytes)
-        waiting.close()
-        listing = listings[store.place.name]
-        for index in listing.indexes:
-            told = judge.other(judge.indexes, index)
-            if told is not None and isinstance(told[1], Act):
-                store.add(action_for_index(store.place, index, told[0].options.pass_name, told[1]))
-        with as_owner_of(ground.shelf.roots):
-            leftovers = [
-                leftover
-                for leftover in listing.leftovers
-                # What leads to a packed session will lead there again.
-                if not (leftover.leads_to_session and is_packed(ground.shelf, leftover.session))
-            ]
-        for leftover in leftovers:
-            told = judge.other(judge.leftovers, leftover)
-            if told is not None and isinstance(told[1], Act):
-                store.add(action_for_other(store.place, leftover, told[0].options.pass_name, told[1], None))
-        for lock in sorted(listing.locks, key=lambda lock: (lock.order, lock.id)):
-            if lock.session in found.living:
-                continue  # whatever became of the owner, somebody goes on with what he began
-            told = judge.other(judge.locks, lock)
-            if told is not None and isinstance(told[1], Act):
-                after = lock.session if lock.session in found.claimed else None
-                store.add(action_for_other(store.place, lock, told[0].options.pass_name, told[1], after))
-        if expire:
-            with as_owner_of(ground.shelf.roots):
-                plan_compaction(ground.shelf, store, judge)
-                _expire(store, ground, policy, now)
-        tally = store.tally
-        for name, count in sorted(tally.unread.items()):
-            text = f"{count} sessions lack a fact that {name} asks for, and are left alone by it"
-            store.problems.append(Problem(store.place.name, "", text))
-        store.refusals = refusals(
-            policy.limits,
-            store.place.name,
-            tally.total.sessions,
-            tally.future,
-            store.planned,
-            archived=store.archived,
-            expiring=store.expiring,
-            file_systems=ground.file_systems,
-        )
-        behind = clock_refusal(store.place.name, now, ground.last_run, store.planned)
-        if behind is not None:
-            store.refusals.append(behind)
-    return Plan(run, now, policy, [store for _, _, store, _, _ in read], verdicts)
+
+
+def _check(read: _Read, policy: Policy, now: float) -> None:
+    """Tell what passes could not know, and refuse a plan that goes beyond the limits, or whose clock goes wrong."""
+    store = read.store
+    tally = store.tally
+    for name, count in sorted(tally.unread.items()):
+        text = f"{count} sessions lack a fact that {name} asks for, and are left alone by it"
+        store.problems.append(Problem(store.place.name, "", text))
+    store.refusals = refusals(
+        policy.limits,
+        store.place.name,
+        tally.total.sessions,
+        tally.future,
+        store.planned,
+        archived=store.archived,
+        expiring=store.expiring,
+        file_systems=read.ground.file_systems,
+    )
+    behind = clock_refusal(store.place.name, now, read.ground.last_run, store.planned)
+    if behind is not None:
+        store.refusals.append(behind)
 
 
 def _named(draft: Draft, when: float, policy: Policy, taken: set[str], moved: dict[str, float]) -> bytes:

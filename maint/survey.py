@@ -2,12 +2,12 @@
 
 The workers read sessions and ask the policy about each; what comes back is small: sums, the few actions, and a
 row for each session that must be compared with others.
-The sessions themselves never leave the worker, and the actions wait in a temporary file: memory does not grow with
-the store, but for its list of names and the rows of comparing passes.
+The sessions themselves never leave the worker; the actions, and what is to be compared, wait in temporary files:
+memory does not grow with the store, but for its list of names.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO
 
@@ -15,9 +15,9 @@ import msgspec
 
 from maint import laps
 from maint.actions import Verb
-from maint.contract import Candidate
+from maint.comparing import Candidates, Entry, entry
 from maint.copies import Copies
-from maint.judge import PROTECTED_STATES, Claim, Judge, action_for
+from maint.judge import PROTECTED_STATES, Claim, Compared, Judge, action_for
 from maint.kin import takes_away
 from maint.run import Progress
 from maint.tally import Tally
@@ -46,7 +46,7 @@ class Draft(msgspec.Struct):
     """An action in JSON as it will stand in the plan, unless something is still open.
 
     ``position`` is the place of its pass in the policy; verb and bytes are the action's own.
-    With ``rename_at`` it waits for a unique name, with ``key`` for the comparison of that session.
+    With ``rename_at`` it waits for a unique name, with ``number`` for what becomes of that candidate.
     With ``parent`` it waits for that session, which must go too, or this one stays.
     """
 
@@ -55,16 +55,16 @@ class Draft(msgspec.Struct):
     verb: Verb
     bytes: int
     rename_at: float | None = None
-    key: str | None = None
+    number: int | None = None
     parent: str | None = None
 
 
 class Found(msgspec.Struct):
-    """What a worker sends back for a task."""
+    """What a worker sends back for a task; of its drafts, the number is that among its own entries."""
 
     tally: Tally = msgspec.field(default_factory=Tally)
     drafts: list[Draft] = msgspec.field(default_factory=list)
-    rows: list[tuple[int, tuple[str, ...], Candidate]] = msgspec.field(default_factory=list)
+    entries: list[Entry] = msgspec.field(default_factory=list)
     taken: list[str] = msgspec.field(default_factory=list)
     claimed: list[str] = msgspec.field(default_factory=list)
     living: list[str] = msgspec.field(default_factory=list)
@@ -84,7 +84,6 @@ class StoreSurvey:
     """
 
     tally: Tally = field(default_factory=Tally)
-    rows: list[tuple[int, tuple[str, ...], Candidate]] = field(default_factory=list)
     taken: set[str] = field(default_factory=set)
     claimed: set[str] = field(default_factory=set)
     living: set[str] = field(default_factory=set)
@@ -165,12 +164,13 @@ class Reader:
                 found.tally.future += judge.is_from_future(session)
                 if session.id in self._pointed and state in PROTECTED_STATES:
                     found.living.append(session.id)
-                if compares and session.id not in judge.spared:
-                    self._enter(session, found, None, protected=True)
+                if compares and session.id not in judge.spared and state is not _UNKNOWN:
+                    self._enter(session, found, judge.compared_though_protected(session))
                 continue
-            claim = claim_of(session)
-            if compares:
-                self._enter(session, found, claim, protected=False)
+            entered: list[Compared] | None = [] if compares else None
+            claim = claim_of(session, entered)
+            if entered:
+                self._enter(session, found, entered)
             if claim is not None:
                 self._draft(session, found, claim)
             elif self._choosy:
@@ -198,7 +198,7 @@ class Reader:
                 draft.rename_at = act.rename_at if self._layout.names_sessions else None
             case Compare(reason=reason):
                 draft = self._drafted(session, claim.position, Act(Verb.PRUNE, reason))
-                draft.key = key_of(session)
+                draft.number = len(found.entries)  # for this pass it was entered just now, as the last one
             case _:
                 return
         found.drafts.append(draft)
@@ -214,14 +214,10 @@ class Reader:
             action = msgspec.structs.replace(action, after=parent)
         return Draft(_encode(action), position, act.verb, action.bytes, parent=parent)
 
-    def _enter(self, session: Session, found: Found, claim: Claim | None, *, protected: bool) -> None:
-        """Enter the session for the comparisons it takes part in; what nobody understands takes part in none."""
-        if session.state is State.UNKNOWN:
-            return
-        for position, compare in self._judge.candidacies(session, claim, protected=protected):
-            key = key_of(session)
-            row = Candidate(key, session.ended, session.bytes, compare.old, session.name, session.tags)
-            found.rows.append((position, compare.group, row))
+    def _enter(self, session: Session, found: Found, compared: Iterable[Compared]) -> None:
+        """Enter the session for the comparisons it takes part in."""
+        key, ended, size = key_of(session), session.ended, session.bytes
+        found.entries += [entry(position, key, ended, size, compare) for position, compare in compared]
 
 
 def key_of(session: Session) -> str:
@@ -238,11 +234,12 @@ def survey(
     jobs: int,
     stop: Callable[[], bool],
     progress: Progress,
+    candidates: Candidates,
     learned: Learned | None = None,
 ) -> StoreSurvey:
     """Read and judge all sessions of a listing; what is to be done goes to the spool, in the order of the listing.
 
-    ``learned`` gets what is to be remembered.
+    ``candidates`` gets what is to be compared, ``learned`` what is to be remembered.
 
     An entry over which workers die is a problem, and the others go on.
     ``complete`` is false when ``stop`` ended it early.
@@ -261,13 +258,15 @@ def survey(
             result.problems += [Problem(place.name, printable(entry), text, grave=True) for entry in task]
             continue
         result.tally.merge(answer.tally)
-        result.rows += answer.rows
+        before = candidates.enter(answer.entries)
         result.taken.update(answer.taken)
         result.claimed.update(answer.claimed)
         result.living.update(answer.living)
         result.parents.update(answer.parents)
         result.problems += answer.problems
         for draft in answer.drafts:
+            if draft.number is not None:
+                draft.number += before
             write_draft(spool, draft)
         if learned is not None and answer.piece is not None:
             learned.take(answer.piece)
@@ -282,8 +281,9 @@ _SEPARATOR = b"\x1f"
 def write_draft(spool: IO[bytes], draft: Draft) -> None:
     """Append a draft to a spool: one line; JSON and ids hold no separator."""
     rename_at = b"" if draft.rename_at is None else repr(draft.rename_at).encode()
-    key, parent = (draft.key or "").encode(), (draft.parent or "").encode()
-    head = b"%d %d" % (draft.position, draft.bytes), draft.verb.encode(), rename_at, key, parent
+    number = b"" if draft.number is None else b"%d" % draft.number
+    parent = (draft.parent or "").encode()
+    head = b"%d %d" % (draft.position, draft.bytes), draft.verb.encode(), rename_at, number, parent
     spool.write(_SEPARATOR.join((*head, draft.line)) + b"\n")
 
 
@@ -295,7 +295,7 @@ def read_drafts(spool: IO[bytes]) -> Iterator[Draft]:
 
 def read_draft(line: bytes) -> Draft:
     """The draft that was written as this line."""
-    numbers, verb, rename_at, key, parent, action = line.split(_SEPARATOR, 5)
+    numbers, verb, rename_at, number, parent, action = line.split(_SEPARATOR, 5)
     position, size = map(int, numbers.split())
     return Draft(
         action.rstrip(b"\n"),
@@ -303,6 +303,6 @@ def read_draft(line: bytes) -> Draft:
         Verb(verb.decode()),
         size,
         float(rename_at) if rename_at else None,
-        key.decode() or None,
+        int(number) if number else None,
         parent.decode() or None,
     )

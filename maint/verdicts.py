@@ -44,12 +44,14 @@ class Compare(msgspec.Struct, frozen=True, gc=False):
     """It takes part in a comparison with its group, which decides when all of them have been seen.
 
     ``due`` is when it comes of age; one that is old enough is claimed, whatever the comparison says.
+    ``held`` is why it stays whatever the others are.
     """
 
     group: tuple[str, ...]
     reason: str
     due: float
     old: bool
+    held: tuple[str, ...] = ()
 
 
 Verdict = No | Wait | Kept | Act | Compare

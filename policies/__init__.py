@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from policies.model import ArchiveRules, Cap, KindSpec, Limits, Policy, StoreSpec, TrashRules
     from policies.names import NameTemplate
     from policies.options import PassOptions, option
-    from policies.retention import Row, Weight
     from policies.schema import json_schema
     from policies.selectors import Selector
     from policies.shipped import default_policy_text, example_names, example_text
@@ -40,12 +39,10 @@ __all__ = [
     "PassOptions",
     "Policy",
     "PolicyInvalid",
-    "Row",
     "Selector",
     "Size",
     "StoreSpec",
     "TrashRules",
-    "Weight",
     "check_policy",
     "default_policy_text",
     "example_names",
@@ -64,7 +61,6 @@ _HOMES = {
     "policies.model": ("ArchiveRules", "Cap", "KindSpec", "Limits", "Policy", "StoreSpec", "TrashRules"),
     "policies.names": ("NameTemplate",),
     "policies.options": ("PassOptions", "option"),
-    "policies.retention": ("Row", "Weight"),
     "policies.schema": ("json_schema",),
     "policies.selectors": ("Selector",),
     "policies.shipped": ("default_policy_text", "example_names", "example_text"),

@@ -1,21 +1,17 @@
-"""Which sessions of one group are kept, and why; and which go when a store is over its cap.
+"""Which sessions of one group are kept, and why; and how many go when a store is over its cap.
 
-Pure: rows in, verdicts out, whatever the order of the rows.
+Pure, and in bounded memory: the sessions of a group are asked about one by one, the newest first.
 Each rule is asked by itself, and one yes keeps; every kept session has its reasons.
 The newest session of an hour, day, week, month or year stands for it; the bounds are those of the calendar in
 the zone; only those that have a session count.
-Of sessions of the same time, the one with the greater id is the newer one.
 
 What cannot be judged is kept: a time that is no time, a time after ``now``, tags that could not be read.
-Such rows take no place of another one, for a session from a wrong clock must not crowd out the real ones.
+Such sessions take no place of another one, for a session from a wrong clock must not crowd out the real ones.
 """
 
 import math
-from bisect import bisect_right
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from operator import attrgetter
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -26,87 +22,114 @@ from policies.terms import any_match
 _FIRST_DATE: Final = datetime(2, 1, 1, tzinfo=UTC).timestamp()
 _LAST_DATE: Final = datetime(9998, 12, 31, tzinfo=UTC).timestamp()
 
+_UNTRUSTED: Final = ("its time is not to be trusted",)
 
-class Row(NamedTuple):
-    """What the rules need of a session: its id within the group, when it ended, its name and its tags.
+Rule = Callable[[float], str | None]
+"""Asked about one time after the other, never a later one: why it is kept, "" if it is not, ``None`` if neither it
+nor any older one is."""
 
-    A name of None is no name; tags of None could not be read.
+
+class Ranks:
+    """The rules that hold a session for its place among those of its group.
+
+    To be asked about all sessions of one group, the newest first; of those of the same time, in an order that does
+    not depend on how they were found.
     """
 
-    id: str
-    time: float
-    name: str | None = None
-    tags: tuple[str, ...] | None = ()
+    def __init__(self, keep: Keep, zone: ZoneInfo, *, now: float = math.inf) -> None:
+        self._latest = min(now, _LAST_DATE)
+        self._rules: list[Rule] = []
+        if keep.last is not None:
+            self._rules.append(_last(keep.last))
+        if keep.within is not None:
+            within = keep.within
+            self._rules.append(_within(lambda newest: within.before(newest, zone), f"within {within}"))
+        for count, calendar in (
+            (keep.hourly, _hour),
+            (keep.daily, _day),
+            (keep.weekly, _week),
+            (keep.monthly, _month),
+            (keep.yearly, _year),
+        ):
+            if count is not None:
+                self._rules.append(_newest_of_each(count, calendar, zone))
+
+    def reasons(self, time: float) -> tuple[str, ...]:
+        """Why the next session of the group, which ended then, is kept; nothing if no rule holds it."""
+        if not _FIRST_DATE <= time <= self._latest:
+            return _UNTRUSTED
+        if not self._rules:
+            return ()
+        found = []
+        for rule in self._rules.copy():
+            said = rule(time)
+            if said is None:
+                self._rules.remove(rule)
+            elif said:
+                found.append(said)
+        return tuple(found)
 
 
-class Weight(NamedTuple):
-    """What the caps need of a session: its id, when it ended, its bytes, and whether it may go at all."""
+def marks(keep: Keep) -> Callable[[str | None, tuple[str, ...] | None], tuple[str, ...]]:
+    """What tells of a session's name and tags why it is kept, whatever others there are.
 
-    id: str
-    time: float
-    bytes: int
-    removable: bool
-
-
-def decide(
-    rows: Iterable[Row], keep: Keep, zone: ZoneInfo, *, now: float = math.inf
-) -> dict[str, tuple[str, ...]]:
-    """The ids of one group that are kept, each with every reason for it; what is not named is not kept.
-
-    Rows that share an id share their verdict.
+    A name of ``None`` is no name; tags of ``None`` could not be read.
     """
-    reasons: defaultdict[str, list[str]] = defaultdict(list)
-    placed = []
-    latest = min(now, _LAST_DATE)
-    for row in rows:
-        if _FIRST_DATE <= row.time <= latest:
-            placed.append(row)
-        else:
-            reasons[row.id].append("its time is not to be trusted")
-    placed.sort(key=attrgetter("time", "id"), reverse=True)
+    tags = frozenset(keep.tags)
+    globs = [(any_match((glob,)), f"name matches {glob}") for glob in keep.names]
 
-    if keep.last is not None:
-        for row in placed[: keep.last]:
-            reasons[row.id].append(f"among the last {keep.last}")
-    if keep.within is not None and placed:
-        limit = keep.within.before(placed[0].time, zone)
-        for row in placed[: bisect_right(placed, -limit, key=_backwards)]:
-            reasons[row.id].append(f"within {keep.within} of the newest")
-    for count, calendar in (
-        (keep.hourly, _hour),
-        (keep.daily, _day),
-        (keep.weekly, _week),
-        (keep.monthly, _month),
-        (keep.yearly, _year),
-    ):
-        if count is not None:
-            _keep_newest_of_each(placed, count, calendar, zone, reasons)
-    if keep.tags:
-        _keep_tagged(placed, keep.tags, reasons)
-    if keep.names:
-        _keep_named(placed, keep.names, reasons)
-    return {each: tuple(dict.fromkeys(why)) for each, why in reasons.items()}
+    def reasons(name: str | None, of: tuple[str, ...] | None) -> tuple[str, ...]:
+        found: list[str] = []
+        if tags and of is None:
+            found.append("its tags could not be read")
+        elif tags and of:
+            found += [f"tag {tag}" for tag in dict.fromkeys(of) if tag in tags]
+        if name is not None:
+            found += [text for matches, text in globs if matches(name)]
+        return tuple(found)
+
+    return reasons
 
 
-def beyond(rows: Iterable[Weight], max_total: int | None, max_count: int | None) -> set[str]:
-    """The ids to remove, oldest first, until all that stays is within the caps.
+def beyond(
+    removable: Sequence[int], total: int, count: int, max_total: int | None, max_count: int | None
+) -> int:
+    """How many go, the oldest first, until all that stays is within the caps.
 
-    ``rows`` are all sessions that count; only removable ones with a real time are ever named, so the caps may
-    stay exceeded.
+    ``removable`` are the bytes of those that may go, the newest first; ``total`` and ``count`` are the bytes and the
+    number of all sessions that count. Where too few may go, the caps stay exceeded.
     """
-    everything = list(rows)
-    total = sum(row.bytes for row in everything)
-    count = len(everything)
-    candidates = [row for row in everything if row.removable and math.isfinite(row.time)]
-    candidates.sort(key=attrgetter("time", "id"))
-    gone = set()
-    for row in candidates:
+    gone = 0
+    for size in reversed(removable):
         if (max_total is None or total <= max_total) and (max_count is None or count <= max_count):
             break
-        gone.add(row.id)
-        total -= row.bytes
+        gone += 1
+        total -= size
         count -= 1
     return gone
+
+
+def _last(count: int) -> Rule:
+    left = count
+
+    def rule(_time: float) -> str | None:
+        nonlocal left
+        left -= 1
+        return f"among the last {count}" if left >= 0 else None
+
+    return rule
+
+
+def _within(limit_from: Callable[[float], float], text: str) -> Rule:
+    limit: float | None = None
+
+    def rule(time: float) -> str | None:
+        nonlocal limit
+        if limit is None:
+            limit = limit_from(time)
+        return f"{text} of the newest" if time >= limit else None
+
+    return rule
 
 
 class _Span(NamedTuple):
@@ -119,47 +142,22 @@ class _Span(NamedTuple):
 _Calendar = Callable[[datetime], _Span]
 
 
-def _keep_newest_of_each(
-    newest_first: Sequence[Row],
-    count: int,
-    calendar: _Calendar,
-    zone: ZoneInfo,
-    reasons: defaultdict[str, list[str]],
-) -> None:
-    """Name the newest row of each of the newest ``count`` spans that have one.
+def _newest_of_each(count: int, calendar: _Calendar, zone: ZoneInfo) -> Rule:
+    left = count
+    began = math.inf
 
-    Leaps from span to span by their beginnings, so that the cost is by spans kept, not by rows.
-    """
-    at = 0
-    while at < len(newest_first) and count:
-        row = newest_first[at]
-        span = calendar(datetime.fromtimestamp(row.time, zone))
-        reasons[row.id].append(f"newest of {span.called}")
-        count -= 1
-        at = bisect_right(newest_first, -span.began.timestamp(), lo=at + 1, key=_backwards)
+    def rule(time: float) -> str | None:
+        nonlocal left, began
+        if time >= began:
+            return ""
+        if not left:
+            return None
+        left -= 1
+        span = calendar(datetime.fromtimestamp(time, zone))
+        began = span.began.timestamp()
+        return f"newest of {span.called}"
 
-
-def _keep_tagged(rows: Iterable[Row], tags: tuple[str, ...], reasons: defaultdict[str, list[str]]) -> None:
-    for row in rows:
-        if row.tags is None:
-            reasons[row.id].append("its tags could not be read")
-            continue
-        for tag in row.tags:
-            if tag in tags:
-                reasons[row.id].append(f"tag {tag}")
-
-
-def _keep_named(rows: Iterable[Row], globs: tuple[str, ...], reasons: defaultdict[str, list[str]]) -> None:
-    for glob in globs:
-        matches = any_match((glob,))
-        for row in rows:
-            if row.name is not None and matches(row.name):
-                reasons[row.id].append(f"name matches {glob}")
-
-
-def _backwards(row: Row) -> float:
-    """The key that makes newest-first an ascending order, which is what bisection takes."""
-    return -row.time
+    return rule
 
 
 # The beginnings are wall times; where the clocks repeat one, the first is meant, except for an hour, which is
@@ -191,4 +189,4 @@ def _midnight(moment: datetime) -> datetime:
     return moment.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
 
 
-__all__: Final = ["Row", "Weight", "beyond", "decide"]
+__all__: Final = ["Ranks", "beyond", "marks"]

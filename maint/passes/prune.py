@@ -7,7 +7,9 @@ With them, all sessions of a group are compared first: keep rules look at the yo
 the oldest that are both old enough and not kept, only as far as the cap demands.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import math
+from array import array
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -50,6 +52,7 @@ class Prune(Pass):
         gone = _gone(options)
         young = f"{_which(options)}ended less than {options.older_than} ago"
         group_by = options.group_by
+        marks = retention.marks(options.keep) if options.keep is not None else None
 
         def judge(session: Session) -> Verdict:
             if session.ended_before(threshold):
@@ -59,41 +62,44 @@ class Prune(Pass):
         def judge_in_group(session: Session) -> Verdict:
             ended = session.ended
             group = tuple(str(getattr(session, key)) for key in group_by)
+            held = marks(session.name, session.tags) if marks is not None else ()
             if session.ended_before(threshold):
-                return Compare(group, gone.reason, ended, old=True)
-            return Compare(group, young, options.older_than.after(ended, setting.zone), old=False)
+                return Compare(group, gone.reason, ended, old=True, held=held)
+            return Compare(group, young, options.older_than.after(ended, setting.zone), old=False, held=held)
 
         return judge_in_group if options.compares else judge
 
     def compare(
         self, options: Options, setting: Setting, group: Iterable[Candidate]
-    ) -> Mapping[str, Act | Kept]:
-        rows = list(group)
-        held: Mapping[str, tuple[str, ...]] = {}
+    ) -> Iterator[tuple[int, Act | Kept]]:
+        which, gone = _which(options), _gone(options)
+        ranks = None
         if options.keep is not None:
-            named = [retention.Row(row.key, row.time, row.name, row.tags) for row in rows]
-            held = retention.decide(named, options.keep, setting.zone, now=setting.now)
-        gone = _gone(options)
-        beyond: set[str] | None = None
-        if options.max_total is not None or options.max_count is not None:
-            sized = [
-                retention.Weight(row.key, row.time, row.bytes, row.old and row.key not in held)
-                for row in rows
-            ]
-            beyond = retention.beyond(
-                sized, options.max_total.bytes if options.max_total else None, options.max_count
-            )
-        verdicts: dict[str, Act | Kept] = {}
-        for row in rows:
+            ranks = retention.Ranks(options.keep, setting.zone, now=setting.now)
+        capped = options.max_total is not None or options.max_count is not None
+        total = count = 0
+        # Of those that a cap may take, the newest first: all that is held of them at once.
+        numbers, sizes = array("q"), array("q")
+        for row in group:
+            reasons = (*ranks.reasons(row.time), *row.held) if ranks is not None else ()
+            total += row.bytes
+            count += 1
             if not row.old:
                 continue
-            if row.key in held:
-                verdicts[row.key] = Kept(f"{_which(options)}kept: {', '.join(held[row.key])}")
-            elif beyond is not None and row.key not in beyond:
-                verdicts[row.key] = Kept(f"{_which(options)}kept: within the cap")
+            if reasons:
+                yield row.number, Kept(f"{which}kept: {', '.join(reasons)}")
+            elif not capped:
+                yield row.number, gone
+            elif math.isfinite(row.time):
+                numbers.append(row.number)
+                sizes.append(row.bytes)
             else:
-                verdicts[row.key] = gone
-        return verdicts
+                yield row.number, Kept(f"{which}kept: its time is not to be trusted")
+        max_total = options.max_total.bytes if options.max_total is not None else None
+        stay = len(sizes) - retention.beyond(sizes, total, count, max_total, options.max_count)
+        within = Kept(f"{which}kept: within the cap")
+        for place, number in enumerate(numbers):
+            yield number, within if place < stay else gone
 
 
 def _gone(options: Options) -> Act:

@@ -7,8 +7,9 @@ import pytest
 from maint_world import DAY, NOW, rules
 
 from maint.actions import Packing, Verb
+from maint.comparing import Candidates, entry
 from maint.contract import Candidate, known_passes
-from maint.judge import Claim, Comparison, Judge, Protected, action_for, unique_name
+from maint.judge import Claim, Judge, Protected, action_for, unique_name
 from maint.refusing import clock_refusal, refusals
 from maint.survey import key_of
 from maint.verdicts import Act, Compare, Kept, No, Verdict, Wait
@@ -608,14 +609,15 @@ def compared(passes: str, *sessions: Session, **more: Any) -> dict[str, bool]:
     """Which of some sessions of one group go, by id."""
     bound = judge(passes, **more)
     step = bound.sessions[0]
-    comparison = Comparison()
-    for each in sessions:
-        found = bound.ask(step, each)
-        assert isinstance(found, Compare)
-        row = Candidate(key_of(each), each.ended, each.bytes, found.old, each.name, each.tags)
-        comparison.groups[found.group].append(row)
-    told = comparison.settle(step.pass_, step.options, bound.setting)
-    return {key.removeprefix("rec/"): isinstance(each, Act) for key, each in told.items()}
+    old = []
+    with Candidates() as candidates:
+        for number, each in enumerate(sessions, 1):
+            found = bound.ask(step, each)
+            assert isinstance(found, Compare)
+            candidates.enter([entry(step.position, key_of(each), each.ended, each.bytes, found)])
+            old += [(each.id, number)] if found.old else []
+        settled = candidates.settle(lambda _, group: step.pass_.compare(step.options, bound.setting, group))
+    return {id_: bool(settled.going[number]) for id_, number in old}
 
 
 def series(count: int, **facts: Any) -> list[Session]:
@@ -684,8 +686,8 @@ def test_equal_times_are_told_apart_by_id_and_not_by_order() -> None:
 def test_kept_session_is_told_why() -> None:
     found = known_passes()["prune"]
     bound = judge("  - prune: {older_than: 7d, keep: {last: 1}}\n")
-    row = Candidate("rec/s1", NOW - 10 * DAY, 1, True, None, ())
-    told = found.compare(bound.sessions[0].options, bound.setting, [row])["rec/s1"]
+    row = Candidate(1, NOW - 10 * DAY, 1, True, ())
+    ((_, told),) = found.compare(bound.sessions[0].options, bound.setting, [row])
     assert isinstance(told, Kept)
     assert "last" in told.reason
 
@@ -693,12 +695,12 @@ def test_kept_session_is_told_why() -> None:
 def test_reasons_of_a_comparison_say_that_it_is_of_archived_sessions() -> None:
     bound = judge("  - prune: {of: archived, older_than: 7d, max_count: 2, keep: {last: 1}}\n", of="archived")
     step = bound.sessions[0]
-    rows = [Candidate(f"rec/s{n}", NOW - (10 + n) * DAY, 1, True, None, ()) for n in range(3)]
-    told = step.pass_.compare(step.options, bound.setting, rows)
+    rows = [Candidate(n, NOW - (10 + n) * DAY, 1, True, ()) for n in range(3)]
+    told = dict(step.pass_.compare(step.options, bound.setting, rows))
     assert told == {
-        "rec/s0": Kept("archived, kept: among the last 1"),
-        "rec/s1": Kept("archived, kept: within the cap"),
-        "rec/s2": Act(
+        0: Kept("archived, kept: among the last 1"),
+        1: Kept("archived, kept: within the cap"),
+        2: Act(
             Verb.PRUNE,
             "archived, ended more than 7d ago, kept by none of: {last: 1}, beyond max_count 2",
         ),

@@ -50,11 +50,11 @@ class Entry(NamedTuple):
     held: bytes
 
 
-def entry(position: int, key: str, time: float, size: int, compare: Compare) -> Entry:
-    """A session that ended at ``time`` and has ``size`` bytes, as it is entered for this comparison."""
+def entry(position: int, key: str, size: int, compare: Compare) -> Entry:
+    """A session of ``size`` bytes as it is entered for this comparison."""
     group = _SEPARATOR.join(map(_as_bytes, compare.group))
     held = _SEPARATOR.join(map(_as_bytes, compare.held))
-    return Entry(position, group, _as_bytes(key), time, size, compare.old, held)
+    return Entry(position, group, _as_bytes(key), compare.since, size, compare.old, held)
 
 
 def _as_bytes(text: str) -> bytes:

@@ -72,7 +72,7 @@ def explain(
         if isinstance(verdict, Compare) and verdict.old:
             verdict = compared.get(step.position, verdict)
         if isinstance(verdict, Wait) or (isinstance(verdict, Compare) and not verdict.old):
-            dues.append(verdict.due)
+            dues.append(verdict.due(policy.zone))
         elif claimed_by is None and isinstance(verdict, Act | Kept):
             claimed_by = step.options.pass_name
         verdicts.append((step.options.pass_name, verdict))

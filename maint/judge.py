@@ -209,8 +209,8 @@ class Judge:
         told: tuple[Step, Verdict] | None = None
         for step in steps:
             if subject.last_changed > self._idle_before:
-                until = self._min_idle.after(subject.last_changed, self.setting.zone)
-                told = step, Wait(f"changed less than min_idle {self._min_idle} ago", until)
+                text = f"changed less than min_idle {self._min_idle} ago"
+                told = step, Wait(text, subject.last_changed, self._min_idle)
                 continue
             told = step, step.judge(subject)
             if isinstance(told[1], Act):

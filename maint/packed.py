@@ -187,7 +187,7 @@ def _judge(
     number = None
     if entered and with_ is None:
         key = key_of(session, each)
-        rows = [entry(position, key, session.ended, session.bytes, compare) for position, compare in entered]
+        rows = [entry(position, key, session.bytes, compare) for position, compare in entered]
         number = candidates.enter(rows) + len(rows)  # of the last one, whose pass claims it if any does
     if claim is None or not isinstance(claim.verdict, Act | Compare):
         return

@@ -216,8 +216,8 @@ class Reader:
 
     def _enter(self, session: Session, found: Found, compared: Iterable[Compared]) -> None:
         """Enter the session for the comparisons it takes part in."""
-        key, ended, size = key_of(session), session.ended, session.bytes
-        found.entries += [entry(position, key, ended, size, compare) for position, compare in compared]
+        key, size = key_of(session), session.bytes
+        found.entries += [entry(position, key, size, compare) for position, compare in compared]
 
 
 def key_of(session: Session) -> str:

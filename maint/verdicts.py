@@ -3,9 +3,16 @@
 Reasons are clauses in lower case, made for people: they go into plans, journals and `maint explain`.
 """
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from maint.actions import Packing, Verb
+
+if TYPE_CHECKING:  # bringing a session back tells nobody when another one comes of age
+    from zoneinfo import ZoneInfo
+
+    from policies import Duration
 
 
 class No(msgspec.Struct, frozen=True, gc=False):
@@ -14,11 +21,23 @@ class No(msgspec.Struct, frozen=True, gc=False):
     reason: str
 
 
-class Wait(msgspec.Struct, frozen=True, gc=False):
-    """Not yet: this pass would claim it from ``due`` on, if nothing changes until then."""
+class _ComesOfAge(msgspec.Struct, frozen=True, gc=False):
+    """What comes of age when it is as old as ``age``, counted from the moment ``since``.
+
+    When that is depends on a calendar, and nearly nobody asks.
+    """
 
     reason: str
-    due: float
+    since: float
+    age: "Duration"
+
+    def due(self, zone: "ZoneInfo") -> float:
+        """The moment at which it does."""
+        return self.age.after(self.since, zone)
+
+
+class Wait(_ComesOfAge, frozen=True, gc=False):
+    """Not yet: this pass would claim it when it comes of age, if nothing changes until then."""
 
 
 class Kept(msgspec.Struct, frozen=True, gc=False):
@@ -40,16 +59,14 @@ class Act(msgspec.Struct, frozen=True, gc=False):
     packing: Packing | None = None
 
 
-class Compare(msgspec.Struct, frozen=True, gc=False):
-    """It takes part in a comparison with its group, which decides when all of them have been seen.
+class Compare(_ComesOfAge, frozen=True, gc=False):
+    """It takes part in a comparison with its ``group``, which decides when all of them have been seen.
 
-    ``due`` is when it comes of age; one that is old enough is claimed, whatever the comparison says.
+    One that is ``old`` enough is claimed, whatever the comparison says.
     ``held`` is why it stays whatever the others are.
     """
 
     group: tuple[str, ...]
-    reason: str
-    due: float
     old: bool
     held: tuple[str, ...] = ()
 

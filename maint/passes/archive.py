@@ -67,7 +67,7 @@ class Archive(Pass):
 
         def judge(session: Session) -> Verdict:
             if not session.ended_before(threshold):
-                return Wait(young, options.older_than.after(session.ended, setting.zone))
+                return Wait(young, session.ended, options.older_than)
             if payload and (refusal := _not_apart(session)):
                 return refusal
             if as_file and not _is_one_file(session.payload if payload else session.members):

@@ -31,8 +31,8 @@ class DeleteEmpty(Pass):
             if not session.empty:
                 return _UNCLEAR if session.empty is None else _NOT_EMPTY
             if session.last_changed > threshold:
-                due = options.idle_for.after(session.last_changed, setting.zone)
-                return Wait(f"empty, but idle for less than {options.idle_for}", due)
+                text = f"empty, but idle for less than {options.idle_for}"
+                return Wait(text, session.last_changed, options.idle_for)
             return Act(Verb.DELETE_EMPTY, f"nothing was recorded in it; idle for {options.idle_for}")
 
         return judge

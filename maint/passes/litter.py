@@ -26,8 +26,8 @@ class Litter(Pass):
 
         def judge(leftover: Leftover) -> Verdict:
             if leftover.last_changed > threshold:
-                due = options.older_than.after(leftover.last_changed, setting.zone)
-                return Wait(f"{leftover.what}, but younger than {options.older_than}", due)
+                text = f"{leftover.what}, but younger than {options.older_than}"
+                return Wait(text, leftover.last_changed, options.older_than)
             return Act(Verb.REMOVE_LITTER, f"{leftover.what}, older than {options.older_than}")
 
         return judge

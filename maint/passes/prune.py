@@ -57,15 +57,14 @@ class Prune(Pass):
         def judge(session: Session) -> Verdict:
             if session.ended_before(threshold):
                 return gone
-            return Wait(young, options.older_than.after(session.ended, setting.zone))
+            return Wait(young, session.ended, options.older_than)
 
         def judge_in_group(session: Session) -> Verdict:
-            ended = session.ended
             group = tuple(str(getattr(session, key)) for key in group_by)
             held = marks(session.name, session.tags) if marks is not None else ()
-            if session.ended_before(threshold):
-                return Compare(group, gone.reason, ended, old=True, held=held)
-            return Compare(group, young, options.older_than.after(ended, setting.zone), old=False, held=held)
+            old = session.ended_before(threshold)
+            reason = gone.reason if old else young
+            return Compare(reason, session.ended, options.older_than, group, old=old, held=held)
 
         return judge_in_group if options.compares else judge
 

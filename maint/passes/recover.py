@@ -52,8 +52,8 @@ class Recover(Pass):
             if not session.mendable:
                 return _UNMENDABLE
             if session.last_changed > threshold:
-                due = options.idle_for.after(session.last_changed, setting.zone)
-                return Wait(f"crashed ({session.evidence}), but idle for less than {options.idle_for}", due)
+                text = f"crashed ({session.evidence}), but idle for less than {options.idle_for}"
+                return Wait(text, session.last_changed, options.idle_for)
             rename_at = None if half_done or session.has_footer else crashed_at(session)
             return Act(Verb.RECOVER, f"crashed: {session.evidence}; idle for {options.idle_for}", rename_at)
 
@@ -64,8 +64,8 @@ class Recover(Pass):
 
         def judge(index: Index) -> Verdict:
             if index.last_changed > threshold:
-                due = options.idle_for.after(index.last_changed, setting.zone)
-                return Wait(f"damaged ({index.evidence}), but idle for less than {options.idle_for}", due)
+                text = f"damaged ({index.evidence}), but idle for less than {options.idle_for}"
+                return Wait(text, index.last_changed, options.idle_for)
             return Act(Verb.RECOVER, f"damaged: {index.evidence}")
 
         return judge

@@ -31,8 +31,8 @@ class StaleLocks(Pass):
             if lock.owner is not Owner.GONE:
                 return No(f"its owner is not proven gone: {lock.evidence}")
             if lock.last_changed > threshold:
-                due = options.idle_for.after(lock.last_changed, setting.zone)
-                return Wait(f"silent for less than {options.idle_for}", due)
+                text = f"silent for less than {options.idle_for}"
+                return Wait(text, lock.last_changed, options.idle_for)
             return Act(Verb.UNLOCK, f"{lock.what} of nobody: {lock.evidence}, silent for {options.idle_for}")
 
         return judge

@@ -17,7 +17,9 @@ from maint.actions import Verb
 from maint.comparing import Candidates, Entry, entry
 from maint.contract import Candidate
 from maint.verdicts import Act, Compare, Kept
+from policies import Duration
 
+DAY = Duration.parse("1d")
 GONE, STAYS = Act(Verb.PRUNE, "old"), Kept("kept")
 
 texts = st.text(
@@ -26,7 +28,7 @@ texts = st.text(
 entries = st.lists(
     st.builds(
         lambda position, group, key, time, size, old, held: entry(
-            position, key, time, size, Compare(group, "", 0.0, old=old, held=held)
+            position, key, size, Compare("", time, DAY, group, old=old, held=held)
         ),
         st.integers(0, 2),
         st.lists(st.sampled_from(("a", "b", "\ud800")), min_size=1, max_size=2).map(tuple),
@@ -73,7 +75,7 @@ def test_groups_come_one_by_one_and_the_newest_first(rows: list[Entry]) -> None:
 
 
 def one(key: str = "s", time: float = 1.0, **more: Any) -> Entry:
-    return entry(0, key, time, 1, Compare(("g",), "", 0.0, old=True, **more))
+    return entry(0, key, 1, Compare("", time, DAY, ("g",), old=True, **more))
 
 
 def test_of_one_time_the_greater_key_is_newer_however_they_were_found() -> None:
@@ -133,12 +135,13 @@ _MANY = """
 import resource, sys
 from maint.comparing import Candidates, entry
 from maint.verdicts import Compare
-compare = Compare(("rec", "/home/somebody/work/project"), "", 0.0, old=True)
+from policies import Duration
+day, group = Duration.parse("1d"), ("rec", "/home/somebody/work/project")
+def one(n):
+    return entry(0, f"rec/2026-01-01-12{n:08}", n, Compare("", n * 7919.0 % 1e9, day, group, old=True))
 with Candidates() as candidates:
     for start in range(0, int(sys.argv[1]), 1000):
-        candidates.enter(
-            [entry(0, f"rec/2026-01-01-12{n:08}", n * 7919.0 % 1e9, n, compare) for n in range(start, start + 1000)]
-        )
+        candidates.enter([one(n) for n in range(start, start + 1000)])
     candidates.settle(lambda _, group: ((each.number, None) for each in group))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from maint_world import DAY, NOW, rules
@@ -13,7 +14,7 @@ from maint.judge import Claim, Judge, Protected, action_for, unique_name
 from maint.refusing import clock_refusal, refusals
 from maint.survey import key_of
 from maint.verdicts import Act, Compare, Kept, No, Verdict, Wait
-from policies import NameTemplate, PolicyInvalid
+from policies import Duration, NameTemplate, PolicyInvalid
 from store.facts import Beside, Fingerprint, Leftover, Lock, Member, Owner, Place, Session, State, account_of
 
 
@@ -130,7 +131,7 @@ def test_half_recovered_session_is_finished_under_the_name_it_has() -> None:
 def test_session_that_fell_silent_lately_waits_for_its_recovery() -> None:
     found = verdict(RECOVER, crashed(last_changed=NOW - DAY + 60))
     assert isinstance(found, Wait)
-    assert found.due == NOW + 60
+    assert found.due(ZoneInfo("UTC")) == NOW + 60
 
 
 def test_session_is_recovered_in_the_very_second_it_is_due() -> None:
@@ -166,7 +167,7 @@ def test_session_with_content_or_of_unknown_content_is_never_empty(empty: bool |
 def test_young_empty_session_waits() -> None:
     found = verdict(EMPTY, session(empty=True, last_changed=NOW - DAY))
     assert isinstance(found, Wait)
-    assert found.due == NOW + DAY
+    assert found.due(ZoneInfo("UTC")) == NOW + DAY
 
 
 def test_emptiness_is_a_matter_of_silence_and_not_of_age() -> None:
@@ -198,7 +199,7 @@ def test_lock_that_changed_lately_waits() -> None:
     told = bound.other(bound.locks, lock(last_changed=NOW - DAY + 60))
     assert told is not None
     assert isinstance(told[1], Wait)
-    assert told[1].due == NOW + 60
+    assert told[1].due(ZoneInfo("UTC")) == NOW + 60
 
 
 def test_leftover_goes_when_it_is_old_enough() -> None:
@@ -233,7 +234,7 @@ def test_old_session_is_pruned() -> None:
 def test_young_session_waits_for_its_pruning() -> None:
     found = verdict(PRUNE, session(ended_at=NOW - DAY))
     assert isinstance(found, Wait)
-    assert found.due == NOW + 6 * DAY
+    assert found.due(ZoneInfo("UTC")) == NOW + 6 * DAY
 
 
 def test_age_is_counted_from_the_end_and_not_from_the_file() -> None:
@@ -282,7 +283,7 @@ def test_old_session_is_archived() -> None:
 
 def test_young_session_waits_for_its_archiving() -> None:
     found = verdict(ARCHIVE, session(ended_at=NOW - DAY))
-    assert found == Wait("ended less than 7d ago", NOW + 6 * DAY)
+    assert found == Wait("ended less than 7d ago", NOW - DAY, Duration.parse("7d"))
 
 
 def test_session_is_archived_in_the_very_second_it_is_due() -> None:
@@ -435,7 +436,7 @@ def test_old_archived_session_ends_and_the_reason_says_what_it_is() -> None:
 def test_young_archived_session_waits() -> None:
     bound = judge(ARCHIVED, of="archived")
     found = bound.ask(bound.sessions[0], packed(ended_at=NOW - DAY))
-    assert found == Wait("archived, ended less than 7d ago", NOW + 6 * DAY)
+    assert found == Wait("archived, ended less than 7d ago", NOW - DAY, Duration.parse("7d"))
 
 
 def test_live_session_is_no_business_of_a_pass_of_archived_ones() -> None:
@@ -614,7 +615,7 @@ def compared(passes: str, *sessions: Session, **more: Any) -> dict[str, bool]:
         for number, each in enumerate(sessions, 1):
             found = bound.ask(step, each)
             assert isinstance(found, Compare)
-            candidates.enter([entry(step.position, key_of(each), each.ended, each.bytes, found)])
+            candidates.enter([entry(step.position, key_of(each), each.bytes, found)])
             old += [(each.id, number)] if found.old else []
         settled = candidates.settle(lambda _, group: step.pass_.compare(step.options, bound.setting, group))
     return {id_: bool(settled.going[number]) for id_, number in old}

@@ -91,10 +91,11 @@ def read_edges(fd: int, size: int, *, window: int = WINDOW, limit: int = RECORD_
             return _edges(_Content(data), seen, limit, data)
         size = os.fstat(fd).st_size  # it grew past the window
     elif window <= limit:
-        # The same for larger files.
-        head = os.pread(fd, window, 0)
+        # The same for larger files, whose first line is seldom as long as their last ones.
+        shorter = (window + 1) // 2
+        head = os.pread(fd, shorter, 0)
         tail = os.pread(fd, window, size - window)
-        if len(tail) == len(head) == window and tail[-1] == _NEWLINE and head[0] > _SPACE_BYTE:
+        if len(tail) == window and len(head) == shorter and tail[-1] == _NEWLINE and head[0] > _SPACE_BYTE:
             end = head.find(b"\n")
             start = tail.rfind(b"\n", 0, -1) + 1
             if (

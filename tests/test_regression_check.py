@@ -74,9 +74,18 @@ def test_subject_whose_reference_cannot_be_measured_is_not_compared_with_another
     assert word(WAS._replace(beside="a tool that is not installed"), asked(2.0)) is Word.ALONE
 
 
-def test_another_machine_is_tolerated_more_but_not_everything() -> None:
-    assert word(WAS, asked(2.6), elsewhere=True) is Word.SAME
-    assert word(WAS, asked(4.0), elsewhere=True) is Word.SLOWER
+def test_ratio_of_another_machine_is_told_and_not_judged() -> None:
+    judged = judging.judge("work", WAS, asked(4.0), elsewhere=True)
+    assert (judged.word, judged.was) == (Word.ELSEWHERE, WAS)
+    said = judging.answer([judged, *told(Word.SAME)], strict=False)
+    assert said == (
+        judging.FINE,
+        (
+            "Nothing is slower than what was accepted; 1 subjects were compared; "
+            "told beside another machine's, and not compared: 1 ratios."
+        ),
+    )
+    assert judging.answer([judged], strict=False).code == judging.UNTOLD
 
 
 def test_first_reference_is_judged_by_unless_another_is_far_less_noisy() -> None:
@@ -170,10 +179,16 @@ def test_accepting_changes_the_lines_of_what_changed_and_no_others() -> None:
     assert {line.split('"')[1] for line in new - old} == {"moved", "new"}
 
 
-def test_accepting_on_another_machine_takes_everything_anew() -> None:
-    old = accepting.accept_ratios({}, [judging.judge("old", None, asked(2.0), elsewhere=False)], HERE)
-    again = judging.judge("new", None, asked(2.1), elsewhere=True)
-    assert set(accepting.accept_ratios(old, [again], HERE | {"model": "N"})["ratios"]) == {"new"}
+def test_ratios_are_accepted_for_each_machine_by_itself() -> None:
+    there = HERE | {"model": "N"}
+    sections = {accepting.title(SHORT, HERE): accepting.accept_ratios({}, [], HERE)}
+    assert accepting.title(SHORT, HERE) == "short, 1000 sessions, 2 x M, Python 3.11, memory"
+    assert accepting.title(SHORT, there) not in sections
+    assert accepting.title(SHORT, HERE | {"kernel": "7.0", "python": "3.11.9"}) in sections
+    assert accepting.elsewhere(sections, SHORT)["machine"] == HERE
+    assert accepting.elsewhere(sections, SHORT._replace(sessions=100)) == {}
+    judged = judging.judge("work", WAS, asked(4.0), elsewhere=True)
+    assert set(accepting.accept_ratios({}, [judged], there)["ratios"]) == {"work"}
 
 
 def test_accepted_file_is_read_back_as_it_was_written(tmp_path: Path) -> None:
@@ -187,7 +202,7 @@ def test_machine_is_another_one_for_its_processor_or_python_but_not_for_its_kern
     assert accepting.differs(HERE, HERE | {"kernel": "7.0", "python": "3.11.9"}) == []
     assert accepting.differs(HERE, HERE | {"python": "3.12.1"}) == ["python 3.11.7 -> 3.12.1"]
     assert accepting.differs(HERE, HERE | {"model": "N"}) == ["model M -> N"]
-    assert "NOT THE MACHINE" in telling.head(SHORT, HERE, ["model M -> N"], None)[-1]
+    assert "NO MACHINE" in telling.head(SHORT, HERE, ["model M -> N"], None)[-1]
 
 
 def test_nothing_accepted_is_said_at_once() -> None:

@@ -77,13 +77,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _check(form: Form, scratch: Path, given: argparse.Namespace) -> int:
     sections = accepting.load(given.accepted)
-    section, machine = sections.get(form.title, {}), accepting.machine(in_memory=contained.in_memory(scratch))
+    machine = accepting.machine(in_memory=contained.in_memory(scratch))
+    section = sections.get(accepting.title(form, machine)) or accepting.elsewhere(sections, form)
     counted_on = sections.get("counts", {}).get("machine", machine)
     other = accepting.differs(section.get("machine", machine), machine)
     for line in telling.head(form, machine, other, None if section else given.accepted):
         print(line, flush=True)
-    if other and given.accept and given.matching:
-        raise CannotTell("ratios of two machines cannot be accepted side by side; leave out -k")
     counted: list[Counted] = []
     if not given.no_counts and not given.matching:
         if counts.available():
@@ -160,7 +159,8 @@ def _accept(
     counted: Sequence[Counted],
     file: Path,
 ) -> int:
-    sections[form.title] = accepting.accept_ratios(sections.get(form.title, {}), judged, machine)
+    title = accepting.title(form, machine)
+    sections[title] = accepting.accept_ratios(sections.get(title, {}), judged, machine)
     if counted:
         sections["counts"] = accepting.accept_counts(sections.get("counts", {}), counted, machine)
     file.write_text(accepting.written(sections))

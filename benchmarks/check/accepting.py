@@ -21,7 +21,7 @@ from benchmarks.check.judging import START, Accepted, Counted, Judged, Word
 FILE, HISTORY = ROOT / "benchmarks" / "accepted.json", ROOT / "benchmarks" / "history.ndjson"
 
 Sections = dict[str, dict[str, Any]]
-"""``counts`` of everything, and for each form its ratios; every section names its ``machine``."""
+"""``counts`` of everything, and for each form and machine its ratios; every section names its ``machine``."""
 
 
 def machine(*, in_memory: bool) -> dict[str, Any]:
@@ -52,6 +52,17 @@ def differs(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def title(form: Form, of: Mapping[str, Any]) -> str:
+    """What the ratios of a form are accepted under that were measured on this machine."""
+    python = str(of["python"]).rpartition(".")[0]
+    return f"{form.title}, {of['processors']} x {of['model']}, Python {python}, {of['scratch']}"
+
+
+def elsewhere(sections: Sections, form: Form) -> dict[str, Any]:
+    """What is accepted of a form on some machine, if it is on any."""
+    return next((sections[each] for each in sorted(sections) if each.startswith(f"{form.title}, ")), {})
+
+
 def load(path: Path) -> Sections:
     """What is accepted; nothing, if nobody ever accepted anything."""
     try:
@@ -68,8 +79,8 @@ def ratios(section: Mapping[str, Any]) -> dict[str, Accepted]:
 def accept_ratios(
     section: Mapping[str, Any], judged: Iterable[Judged], now: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """A form's section with what was measured; all of it is taken where the machine is another one."""
-    kept = {} if differs(section.get("machine", now), now) else dict(section.get("ratios", {}))
+    """A form's section for this machine with what was measured."""
+    kept = dict(section.get("ratios", {}))
     for each in judged:
         if each.word is Word.GONE:
             kept.pop(each.subject, None)

@@ -23,10 +23,6 @@ FLOOR, TIMES_NOISE = 0.05, 3.0
 TOO_NOISY = 0.3
 """A ratio of which that would tolerate more cannot be judged; it is told, but never named."""
 
-ELSEWHERE = 0.5
-"""What is tolerated on another kind of processor, or with another Python, where Python and C are not as fast beside
-each other as they were where the ratios were accepted."""
-
 CONFIDENT = 0.95
 
 COUNTS = {"calls": (0.02, 0.05), "bytes": (0.02, 64.0), "syncs": (0.0, 1.0)}
@@ -49,6 +45,9 @@ class Word(enum.Enum):
     GONE = "gone"
     NOISY = "too noisy to be judged"
     ALONE = "its reference cannot be measured here"
+    ELSEWHERE = "told beside another machine's"
+    """On another kind of processor, or with another Python, C and Python are not as fast beside each other: the ratio
+    of unchanged code was seen to be more than twice what it was."""
 
 
 FINE, REGRESSION, UNTOLD = 0, 1, 2
@@ -56,7 +55,7 @@ FINE, REGRESSION, UNTOLD = 0, 1, 2
 
 WORSE = (Word.SLOWER, Word.MORE)
 BETTER = (Word.FASTER, Word.FEWER)
-UNCOMPARED = (Word.NEW, Word.NOISY, Word.ALONE)
+UNCOMPARED = (Word.NEW, Word.NOISY, Word.ALONE, Word.ELSEWHERE)
 
 
 class Accepted(NamedTuple):
@@ -123,13 +122,16 @@ def noise(medians: Sequence[float]) -> float:
     return 1.4826 * statistics.median(abs(each - middle) for each in medians) / middle
 
 
-def tolerance(accepted: Accepted, *, elsewhere: bool) -> float:
+def tolerance(accepted: Accepted) -> float:
     """By how much a ratio may be above the accepted one."""
-    return max(FLOOR, TIMES_NOISE * accepted.noise, ELSEWHERE if elsewhere else 0.0)
+    return max(FLOOR, TIMES_NOISE * accepted.noise)
 
 
 def judge(subject: str, was: Accepted | None, asked: Asked, *, elsewhere: bool) -> Judged:
-    """One subject, beside the reference that it was accepted with, or else beside the one that is best for it."""
+    """One subject, beside the reference that it was accepted with, or else beside the one that is best for it.
+
+    What was accepted ``elsewhere``, on another machine, is only told beside it.
+    """
     beside = was.beside if was else quietest(asked)
     if beside not in asked.medians:
         return Judged(subject, Word.ALONE, was, node=asked.node)
@@ -137,10 +139,12 @@ def judge(subject: str, was: Accepted | None, asked: Asked, *, elsewhere: bool) 
     found = interval(medians)
     now = Accepted(beside, found.middle, noise(medians))
     if was is None:
-        word, most = Word.NEW, tolerance(now, elsewhere=False)
+        word, most = Word.NEW, tolerance(now)
     else:
-        most = tolerance(was, elsewhere=elsewhere)
-        if TIMES_NOISE * was.noise > TOO_NOISY:
+        most = tolerance(was)
+        if elsewhere:
+            word = Word.ELSEWHERE
+        elif TIMES_NOISE * was.noise > TOO_NOISY:
             word = Word.NOISY
         elif found.low > was.ratio * (1 + most):
             word = Word.SLOWER
@@ -199,6 +203,13 @@ def answer(told: Sequence[Judged | Counted], *, strict: bool) -> Answer:
         code, first = UNTOLD, "It cannot be told whether anything is slower"
     else:
         code, first = FINE, "Nothing is slower than what was accepted"
-    further = {"better": those(*BETTER), "no more there": gone, "not compared": uncompared}
+    elsewhere = those(Word.ELSEWHERE)
+    further = {
+        "better": those(*BETTER),
+        "no more there": gone,
+        "not compared": [each for each in uncompared if each not in elsewhere],
+    }
     rest = "".join(f"; {what}: {', '.join(some)}" for what, some in further.items() if some)
+    if elsewhere:
+        rest += f"; told beside another machine's, and not compared: {len(elsewhere)} ratios"
     return Answer(code, f"{first}; {compared} subjects were compared{rest}.")

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.beside import aligned
 from benchmarks.check.asking import Form
-from benchmarks.check.judging import COUNTS, ELSEWHERE, Accepted, Answer, Counted, Interval, Judged, Word
+from benchmarks.check.judging import COUNTS, Accepted, Answer, Counted, Interval, Judged, Word
 
 
 def head(form: Form, machine: Mapping[str, Any], other: Sequence[str], missing: Path | None) -> list[str]:
@@ -23,7 +23,8 @@ def head(form: Form, machine: Mapping[str, Any], other: Sequence[str], missing: 
         )
     if other:
         lines.append(
-            f"NOT THE MACHINE of what is accepted ({'; '.join(other)}): ratios may be {ELSEWHERE:.0%} above it"
+            f"NO MACHINE of which ratios are accepted ({'; '.join(other)}): they are told and not judged; what is"
+            " counted is judged; --accept adds the ratios of this one"
         )
     return lines
 

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from maint.contract import Candidate
+from maint.spool import temporary
 from maint.verdicts import Act, Compare, Kept
 
 _TABLE = """CREATE TABLE candidates (
@@ -31,7 +32,9 @@ _SORTED = """SELECT position, "group", number, IFNULL(time, -9e999), bytes, old,
 _OF_KEY = "SELECT number FROM candidates WHERE key = ?"
 _NUMBER = f"{_OF_KEY} AND position = ?"
 
-_CACHE = 4 << 20
+_CACHE = 16 << 20
+"""Bytes that are kept in memory, and as many while they are sorted: some 100,000 sessions need no file."""
+
 _SEPARATOR = b"\x1f"
 
 
@@ -143,10 +146,8 @@ class Candidates:
             yield self._db
         except sqlite3.Error as error:
             full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-            code = errno.ENOSPC if full else errno.EIO
-            raise OSError(
-                code, f"{os.strerror(code)}, in the folder for temporary files ($TMPDIR)"
-            ) from error
+            folder = os.environ.get("SQLITE_TMPDIR") or os.environ.get("TMPDIR") or "/var/tmp"  # noqa: S108  its own
+            raise temporary(errno.ENOSPC if full else errno.EIO, folder) from error
 
 
 class Settled(NamedTuple):

@@ -1,4 +1,7 @@
-"""Lines of a plan that wait until it is whole, in bounded memory."""
+"""Lines of a plan that wait until it is whole, in bounded memory.
+
+Whatever is asked of a spool raises OSError when the disk for temporary files is full or fails, and names its folder.
+"""
 
 import os
 import tempfile
@@ -9,6 +12,12 @@ IN_MEMORY = 8 * 1024 * 1024
 
 
 _LINE = 2048  # bytes that are read for a line, which most are shorter than
+
+
+def temporary(code: int | None, folder: str | None = None) -> OSError:
+    """The error of a temporary file, which has no name: in which folder it is."""
+    text = os.strerror(code) if code is not None else "it failed"
+    return OSError(code or 0, f"{text}, for temporary files", folder or tempfile.gettempdir())
 
 
 class Spool(tempfile.SpooledTemporaryFile[bytes]):
@@ -43,7 +52,17 @@ class Spool(tempfile.SpooledTemporaryFile[bytes]):
     def write(self, s: Any) -> int:
         """Append a line."""
         self._flushed = False
-        return super().write(s)
+        try:
+            return super().write(s)
+        except OSError as error:
+            raise temporary(error.errno) from error
+
+    def seek(self, *args: Any) -> int:
+        """Go to a place, before which what was written reaches the file."""
+        try:
+            return super().seek(*args)
+        except OSError as error:
+            raise temporary(error.errno) from error
 
     def __del__(self) -> None:
         self.close()

@@ -102,6 +102,7 @@ class _Archiver:
         self._how = how
         self._planned = planned
         self._may_stop = True
+        self._no_room = False  # the disk was full, so that the next pack needs what originals take
         self._loader = Loader(place, desk.run, desk.roots.stats)
         self._crew: Crew[Job, Done] = Crew(desk.jobs, self._loader, self._stop)
         self._crew.__enter__()
@@ -151,6 +152,7 @@ class _Archiver:
 
     def _in_halves(self, sessions: Sequence[Chosen]) -> Iterator[list[Outcome]]:
         """Archive what had no room in one pack in two, the second when the originals of the first are gone."""
+        self._no_room = True
         half = len(sessions) // 2
         for some in (sessions[:half], sessions[half:]):
             yield from self.pack(some)
@@ -174,7 +176,7 @@ class _Archiver:
     def _leave(self, pack: str, packed: list[tuple[int, int]]) -> None:
         """From here on the originals of a sealed pack may go, as the policy wants it."""
         jobs: Iterator[Job] = (
-            Leave(n, self._planned.line_at(offset).rstrip(b"\n"), self._how.originals, pack)
+            Leave(n, self._planned.line_at(offset).rstrip(b"\n"), self._how.originals, pack, self._no_room)
             for n, offset in packed
         )
         first: list[Job] = [Index(self._label, pack)]

@@ -79,12 +79,16 @@ class CheckFile(NamedTuple):
 
 
 class Leave(NamedTuple):
-    """A session whose pack is sealed, and what is to become of the original: remove it, trash it or keep it."""
+    """A session whose pack is sealed, and what is to become of the original: remove it, trash it or keep it.
+
+    With ``at_once`` its room is free when the job is done.
+    """
 
     n: int
     line: bytes
     originals: str
     pack: str
+    at_once: bool = False
 
 
 class Index(NamedTuple):
@@ -209,6 +213,9 @@ class Loader(Reaching):
         try:
             return Left([self._leave(job, ended) for job in jobs])
         finally:
+            if any(job.at_once for job in jobs):
+                _close_all(ended)
+                ended = []
             # They go on closing while the next job is done, which gives the processor back whenever it compresses.
             if self._closers is None:
                 self._closers = ThreadPoolExecutor(_CLOSERS)

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from archive_world import (
 )
 from maint_world import World
 
+from maint import loading
 from store.layouts.rec.specimens import session_id
 
 KIB = 1 << 10
@@ -110,6 +112,24 @@ def test_what_fits_makes_room_for_more_until_all_is_archived(world: World, jobs:
     assert (archived(world), in_store(world), unfinished(world)) == (before, {}, [])
     assert len(packs(world)) > 1
     assert len(listed(world)) == 16
+
+
+def test_next_pack_waits_for_the_room_that_originals_still_take_while_they_are_closed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(fds: list[int]) -> None:
+        time.sleep(0.3)
+        for fd in fds:
+            os.close(fd)
+
+    monkeypatch.setattr(loading, "_close_all", slowly)
+    for number in range(1, 9):
+        noisy(world, number, 512 * KIB)
+    before = in_store(world)
+    fill(world, 700 * KIB)  # room for one at a time
+    answer = world.maint("sweep")
+    assert (answer.code, answer.out, answer.err) == (0, "", "")
+    assert (archived(world), in_store(world)) == (before, {})
 
 
 def test_trashed_originals_free_nothing_so_that_a_full_disk_ends_it(world: World) -> None:

@@ -36,6 +36,7 @@ _CACHE = 16 << 20
 """Bytes that are kept in memory, and as many while they are sorted: some 100,000 sessions need no file."""
 
 _SEPARATOR = b"\x1f"
+_MOST = 2**63 - 1  # bytes that SQLite can count; two files with enormous holes are more
 
 
 class Entry(NamedTuple):
@@ -57,7 +58,7 @@ def entry(position: int, key: str, size: int, compare: Compare) -> Entry:
     """A session of ``size`` bytes as it is entered for this comparison."""
     group = _SEPARATOR.join(map(_as_bytes, compare.group))
     held = _SEPARATOR.join(map(_as_bytes, compare.held))
-    return Entry(position, group, _as_bytes(key), compare.since, size, compare.old, held)
+    return Entry(position, group, _as_bytes(key), compare.since, min(size, _MOST), compare.old, held)
 
 
 def _as_bytes(text: str) -> bytes:

@@ -88,6 +88,11 @@ def test_a_time_that_is_none_is_shown_as_one_that_nobody_trusts() -> None:
     assert [each.time for each in group] == [3.0, -math.inf]
 
 
+def test_session_of_more_bytes_than_a_file_can_have_is_compared_as_the_largest() -> None:
+    ((_, group),) = shown([entry(0, "s", 2**64, Compare("", 1.0, DAY, ("g",), old=True))])
+    assert [each.bytes for each in group] == [2**63 - 1]
+
+
 def test_what_holds_a_session_by_itself_is_handed_on() -> None:
     ((_, group),) = shown([one(held=("tag a, b", "name \udce4")), one(time=0.0)])
     assert [each.held for each in group] == [("tag a, b", "name \udce4"), ()]

@@ -4,6 +4,7 @@ import os
 import select
 import signal
 import tempfile
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -14,6 +15,9 @@ from maint_world import Answer, World, _become, set_clock
 
 LONGEST = 60.0
 """Seconds after which a process that should have ended is said to hang."""
+
+LONGEST_DYING = 5.0
+"""Seconds after which a killed process is no longer waited for."""
 
 
 def nothing() -> None:
@@ -54,6 +58,7 @@ class Running:
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)  # the group that it made: orphans of its own are in it
         self._reap()
+        self._await_orphans()
         self._stack.close()
 
     @property
@@ -80,6 +85,17 @@ class Running:
     def told(self) -> list[str]:
         """What it has said so far on stdout and stderr."""
         return [os.pread(file.fileno(), 1 << 24, 0).decode(errors="replace") for file in self._said]
+
+    def _await_orphans(self) -> None:
+        """Wait until its orphans have let go of the store's lock, which on a busy machine they hold a little longer.
+
+        Where nobody reaps them they seem to go on for ever, and are not waited for that long.
+        """
+        until = time.monotonic() + LONGEST_DYING
+        with suppress(ProcessLookupError):
+            while time.monotonic() < until:
+                os.killpg(self.pid, 0)
+                time.sleep(0.001)
 
     def _reap(self) -> None:
         if self._status is None:

@@ -75,7 +75,7 @@ def test_person_is_told_who_holds_the_store_at_once(ill: World) -> None:
 
 def busy_world(world: World) -> World:
     """So many sessions that a sweep of them takes longer than it takes to draw."""
-    return many(world, "crashed", 300)
+    return many(world, "crashed", 2000)
 
 
 def test_progress_is_drawn_on_a_terminal_and_taken_away_again(world: World) -> None:
@@ -86,7 +86,7 @@ def test_progress_is_drawn_on_a_terminal_and_taken_away_again(world: World) -> N
 
 def test_dumb_terminal_gets_no_escapes_and_no_progress(world: World) -> None:
     _, text = at_terminal(busy_world(world), "sweep", TERM="dumb")
-    assert ("\x1b" in text, "carrying out" in text, "recovered: 300" in text) == (False, False, True)
+    assert ("\x1b" in text, "carrying out" in text, "recovered: 2,000" in text) == (False, False, True)
 
 
 def test_no_color_is_honoured(world: World) -> None:

@@ -76,7 +76,7 @@ def marks(keep: Keep) -> Callable[[str | None, tuple[str, ...] | None], tuple[st
     A name of ``None`` is no name; tags of ``None`` could not be read.
     """
     tags = frozenset(keep.tags)
-    globs = [(any_match((glob,)), f"name matches {glob}") for glob in keep.names]
+    globs = [(any_match((glob,)), f"name matches {glob}") for glob in dict.fromkeys(keep.names)]
 
     def reasons(name: str | None, of: tuple[str, ...] | None) -> tuple[str, ...]:
         found: list[str] = []

@@ -113,6 +113,11 @@ def test_tags_and_names_keep_whatever_the_age() -> None:
     assert kept(rows, tags=("release",), names=("demo-*",)) == "ab"
 
 
+def test_what_is_written_twice_is_one_reason() -> None:
+    keep = Keep(tags=("x", "x"), names=("d*", "d*"))
+    assert marks(keep)("demo", ("x", "x")) == ("tag x", "name matches d*")
+
+
 def test_every_rule_gives_its_own_reason() -> None:
     rows = [Row("a", at("2025-01-02"), "demo", ("release",))]
     keep = Keep(

@@ -69,6 +69,8 @@ def folders_of(roots: RootFds, members: Iterable[Member], owned: Owned) -> tuple
 
 def _look(roots: RootFds, members: Iterable[Member], owned: Owned, *, gone: bool) -> Emptied:
     places = {(member.root, member.path) for member in members if "/" in member.path}
+    if not places:  # they lie in the root itself, as all of a flat store do
+        return Emptied([], [], [])
     used = {(root, folder) for root, path in places for folder in _above(path)}
     look = _Look(roots, owned, used, frozenset() if gone else places)
     for root, top in _tops(sorted(places), owned):

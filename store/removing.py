@@ -89,8 +89,6 @@ def remove_folders(
     That is safe ``at_once`` where it is durable that the files lie elsewhere; else `Moves.remove_emptied` does it.
     `move_to_trash` and `store.ending.let_go` end with it, and whoever brings one of these to its end that was killed.
     """
-    if not any("/" in member.path for member in members):  # they lay in the root itself
-        return
     found = emptied.look(roots, members, owned)
     for member in found.bare:
         try:

@@ -19,7 +19,12 @@ from maint import laps
 from maint.workers import attempt
 from store import syscalls
 
-__all__ = ["Worker", "wait"]
+__all__ = ["Worker", "packed", "wait"]
+
+
+def packed(task: list[Any]) -> bytes:
+    """A task as it goes through a pipe."""
+    return pickle.dumps(task, pickle.HIGHEST_PROTOCOL)
 
 
 class Worker:
@@ -38,10 +43,10 @@ class Worker:
         self.key: tuple[int, ...] | None = None
         self.task: list[Any] = []
 
-    def send(self, task: list[Any]) -> bool:
-        """Hand out a task; ``False`` if nobody is there to take it."""
+    def send(self, task: bytes) -> bool:
+        """Hand out a task, `packed`; ``False`` if nobody is there to take it."""
         try:
-            self.pipe.send_bytes(pickle.dumps(task, pickle.HIGHEST_PROTOCOL))
+            self.pipe.send_bytes(task)
         except OSError:
             return False
         return True

@@ -3,6 +3,7 @@
 What is guarded: a killed, crashed or memory-starved worker costs one answer at most, and says so; nothing ever
 waits for it (which `multiprocess.Pool` does for ever).
 Each worker has one pipe and at most one task at a time, so no two sides ever wait for each other to read.
+The next task is laid out meanwhile, so that no worker waits for longer than it takes to hand it over.
 
 A task is a list of items.
 When a worker dies over a list, its items are tried again one by one, so that one poisonous item cannot spoil its
@@ -11,6 +12,7 @@ Answers come in the order of the tasks.
 One job is the built-in `map`: the same code in this process.
 """
 
+import itertools
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -44,8 +46,8 @@ def default_jobs() -> int:
 class Crew(Generic[Item, Answer]):
     """A number of workers that all do the same work on lists of items.
 
-    ``stop`` is asked before each task is handed out; once it says yes, no more are, and the answers end with the
-    tasks in flight.
+    ``stop`` is asked before each task is taken; once it says yes, no more are, and the answers end with the tasks
+    that were.
     """
 
     def __init__(self, jobs: int, work: Callable[[list[Item]], Answer], stop: Callable[[], bool]) -> None:
@@ -105,31 +107,40 @@ class Crew(Generic[Item, Answer]):
             self._workers.pop().end()
 
     def _run(self, tasks: Iterator[list[Item]]) -> Iterator[tuple[list[Item], Answer | Died]]:
-        from maint.worker import wait  # noqa: PLC0415  20 ms that a single job need not spend
+        from maint.worker import packed, wait  # noqa: PLC0415  20 ms that a single job need not spend
 
         order: _Order = deque()
         again: _Again = deque()
         answers: _Answers = {}
-        number = 0
-        exhausted = False
+        numbers = itertools.count()
+        laid_out: tuple[_Key, list[Item], bytes] | None = None
+
+        def lay_out() -> tuple[_Key, list[Item], bytes] | None:
+            """The next task as it goes to a worker, if there is one: whoever is done finds it waiting."""
+            if self._stop():
+                return None
+            if again:
+                key, task = again.popleft()
+            elif (found := next(tasks, None)) is not None:
+                key, task = (next(numbers),), found
+                order.append(key)
+            else:
+                return None
+            return key, task, packed(task)
+
         while True:
-            while not self._stop() and (again or not exhausted):
+            # A task that was taken is a task that is done, whatever is said meanwhile.
+            while (laid_out := laid_out or lay_out()) is not None:
                 worker = self._idle_worker()
                 if worker is None:
                     break
-                if again:
-                    key, task = again.popleft()
-                else:
-                    found = next(tasks, None)
-                    if found is None:
-                        exhausted = True
-                        break
-                    key, task = (number,), found
-                    number += 1
-                    order.append(key)
-                worker.key, worker.task = key, task
-                if not worker.send(task):
+                worker.key, worker.task, data = laid_out
+                laid_out = None
+                if not worker.send(data):
                     self._bury(worker, order, again, answers)
+            # They are at work while whoever asked takes in what they said before.
+            while order and order[0] in answers:
+                yield answers.pop(order.popleft())
             busy = [worker for worker in self._workers if worker.key is not None]
             if not busy:
                 break
@@ -147,8 +158,6 @@ class Crew(Generic[Item, Answer]):
                     _try_again(answered, task, answer, order, again, answers)
                 else:
                     answers[answered] = task, answer
-            while order and order[0] in answers:
-                yield answers.pop(order.popleft())
         # After a stop there may be gaps before answers that did come in.
         for key in order:
             if key in answers:

@@ -1,46 +1,39 @@
 """Archiving: sessions into packs, and only then out of the store.
 
-The order never changes, and no step for a pack begins before the one before it is done:
-read the sessions into frames over the workers, and write these into one file; make it durable; read it back over
-the workers and compare every digest; give it its name; write that down; let go of the originals, each looked at
-again; mark what had changed meanwhile.
+The order never changes: sessions are read into frames over the workers, and these written into one file
+(`maint.filling`); then the pack is sealed, and its originals go (`maint.handover`).
 
-While one pack is filled, the originals of the one before it go; each is half of what a pack may be, so that a disk
-needs room for one.
+While one pack is filled, the one before it is handed over; each is half of what a pack may be, so that a disk needs
+room for one.
 Where it has not even that, half as many sessions are tried, and so on: the first that fit make room for more.
 """
 
 import errno
 import os
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from typing import NamedTuple
 
 import msgspec
 
 from maint.actions import Action, Outcome, Packing, Result, outcome_of
 from maint.desk import Desk
 from maint.filing import filed
-from maint.filling import Beside, Chosen, Draft, Filler
-from maint.journal import SealedLine
-from maint.loading import Done, Index, Job, Leave, Left, Loader, Older
-from maint.marking import unmarked
+from maint.filling import Chosen, Draft, Filler
+from maint.handover import Handover
+from maint.loading import Done, Job, Loader
 from maint.planned import PlannedStore
 from maint.reaching import describe
-from maint.sealing import seal
-from maint.workers import Crew, Died
-from store import archives, looking, marks, names, opening, tarring
-from store.archived import Archived
+from maint.workers import Crew
+from store import archives, names, packing, tarring
 from store.change import remove_empty_folders
 from store.durable import Poisoned
 from store.facts import Place
 from store.layout import layout_of
-from store.marks import Mark, Why
 from store.packs import PackWriter
 
 MOST_FILES = 20_000
 """Files that a pack holds at most, but for a single session, so that its manifest stays a matter of megabytes."""
 
-_LEAVE = 250  # originals a task
 _OVERHEAD = 4 * tarring.BLOCK  # what a member takes of a tar besides its content, at the most
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -89,11 +82,15 @@ def archived(desk: Desk, planned: PlannedStore, wanted: Sequence[tuple[int, int]
             remove_empty_folders(desk.roots, desk.run)
 
 
-class _Archiver:
-    """Makes packs of one make in one folder.
+class _Filled(NamedTuple):
+    """A pack that is filled, with the sessions in it, and what is done for it from then on."""
 
-    While a pack is filled, the originals of the one before it go: one waits for processors, the other for the disk.
-    """
+    sessions: list[Chosen]
+    handover: Handover
+
+
+class _Archiver:
+    """Makes packs of one make in one folder: while one is filled, the one before it is handed over."""
 
     def __init__(self, desk: Desk, place: Place, label: str, how: Packing, planned: PlannedStore) -> None:
         self._desk = desk
@@ -114,149 +111,111 @@ class _Archiver:
             desk.read,
             layout_of(place.kind).owns_folder,
         )
-        self._sealed = ""
-        self._leaving: Iterator[list[Job]] = iter(())
-        self._outcomes: list[Outcome] = []
+        self._before: _Filled | None = None
 
     def close(self) -> None:
+        if self._before is not None:
+            self._before.handover.drop()
         self._crew.__exit__()
         self._loader.close()
 
     def pack(self, sessions: Sequence[Chosen]) -> Iterator[list[Outcome]]:
-        """Archive some sessions in one pack, or in more where the disk has no room for one."""
-        folder = self._desk.roots[self._label]
-        try:
-            writer = PackWriter(folder, names.pack_name(self._desk.run, next(self._desk.numbers)))
-            try:
-                draft = Draft(writer)
-                sealed = self._fill_and_seal(draft, sessions)
-            finally:
-                writer.drop()
-                yield self._left()
-        except Poisoned as error:
-            why = f"the disk could not be made to keep the pack ({error.strerror}); the session stays"
-            yield [_outcome(self._planned, each, Result.FAILED, why) for each in sessions]
-            return
-        except OSError as error:
-            if error.errno in _NO_ROOM and len(sessions) > 1:
-                yield from self._in_halves(sessions)
-                return
-            why = f"the pack could not be written: {describe(error)}; the session stays"
-            yield [_outcome(self._planned, each, Result.FAILED, why) for each in sessions]
-            return
-        yield draft.left_out
-        if sealed is not None:
-            self._desk.sealed(sealed)
-            offsets = {each.n: each.offset for each in sessions}
-            self._leave(writer.name, [(n, offsets[n]) for n in draft.packed])
+        """Archive some sessions in one pack, or in more where the disk has no room for one.
 
-    def _in_halves(self, sessions: Sequence[Chosen]) -> Iterator[list[Outcome]]:
-        """Archive what had no room in one pack in two, the second when the originals of the first are gone."""
-        self._no_room = True
-        half = len(sessions) // 2
-        for some in (sessions[:half], sessions[half:]):
-            yield from self.pack(some)
-            yield from self.finish()
+        Their originals go while those of the next call are packed, or with `finish`.
+        """
+        filled: _Filled | None = None
+        failure: OSError | None = None
+        left_out: list[Outcome] = []
+        try:
+            filled = self._fill(sessions, left_out)
+        except OSError as error:
+            failure = error
+            self._no_room = self._no_room or error.errno in _NO_ROOM
+        self._hand_over()
+        before, self._before = self._before, filled
+        yield from self._ended(before)
+        if failure is not None:
+            yield from self._not_packed(sessions, failure)
+        else:
+            yield left_out
 
     def finish(self) -> Iterator[list[Outcome]]:
-        """Let the originals of the last pack go, whatever anybody says: it is sealed."""
-        self._may_stop = False
-        for task, answer in self._crew.run(self._leaving):
-            self._take_left(task, answer)
-            yield self._left()
+        """Seal the last pack and let its originals go; whatever anybody says, once it is sealed."""
+        self._hand_over()
+        before, self._before = self._before, None
+        yield from self._ended(before)
+
+    def _fill(self, sessions: Sequence[Chosen], left_out: list[Outcome]) -> _Filled | None:
+        """Fill a pack; ``None`` if there is nothing in it, or somebody said stop. OSError if it cannot be written."""
+        folder = self._desk.roots[self._label]
+        writer = PackWriter(folder, names.pack_name(self._desk.run, next(self._desk.numbers)))
+        draft = Draft(writer, left_out=left_out)
+        try:
+            small = [each for each in sessions if each.size <= packing.LARGE]
+            large = [each for each in sessions if each.size > packing.LARGE]
+            is_whole = self._filler.fill(draft, small, self._before and self._before.handover)
+            if large:
+                self._hand_over()  # a large one needs all workers, and the room
+                is_whole = is_whole and self._filler.fill_large(draft, large)
+        except BaseException:
+            writer.drop()
+            raise
+        if not is_whole or not draft.lines:
+            writer.drop()
+            return None
+        there = set(draft.packed)
+        packed = [each for each in sessions if each.n in there]
+        lines = {each.n: each.offset for each in packed}
+        handover = Handover(
+            self._desk,
+            self._place,
+            self._label,
+            draft,
+            self._how,
+            lambda n: self._planned.line_at(lines[n]).rstrip(b"\n"),
+            lambda: self._no_room,
+        )
+        return _Filled(packed, handover)
+
+    def _hand_over(self) -> None:
+        """Do what is left to do for the pack before this one; only before it is sealed may that be stopped."""
+        if self._before is None:
+            return
+        handover = self._before.handover
+        going = True
+        while going:
+            self._may_stop = not handover.is_sealed
+            going = False
+            for task, answer in self._crew.run(handover.tasks()):
+                handover.take(task, answer)
+                going = True
         self._may_stop = True
 
-    def _fill_and_seal(self, draft: Draft, sessions: Sequence[Chosen]) -> SealedLine | None:
-        """What the journal is to say of the pack, which is sealed now; ``None`` if nothing is left of it."""
-        beside = Beside(self._leaving, self._take_left)
-        if not self._filler.fill(draft, sessions, beside) or not draft.lines:
-            return None
-        return seal(self._desk, self._crew, self._place, self._label, draft, self._how.level)
+    def _ended(self, before: _Filled | None) -> Iterator[list[Outcome]]:
+        """What became of a pack for which nothing more can be done."""
+        if before is None:
+            return
+        before.handover.drop()
+        yield before.handover.left()
+        if before.handover.failure is not None:
+            yield from self.finish()  # what was filled since makes room
+            yield from self._not_packed(before.sessions, before.handover.failure)
 
-    def _leave(self, pack: str, packed: list[tuple[int, int]]) -> None:
-        """From here on the originals of a sealed pack may go, as the policy wants it."""
-        jobs: Iterator[Job] = (
-            Leave(n, self._planned.line_at(offset).rstrip(b"\n"), self._how.originals, pack, self._no_room)
-            for n, offset in packed
-        )
-        first: list[Job] = [Index(self._label, pack)]
-        self._sealed = pack
-        self._leaving = chain([first], _some(jobs, _LEAVE))
-
-    def _take_left(self, task: list[Job], answer: Done | Died) -> None:
-        """What became of originals; the copies of those that had changed before they could go are marked."""
-        match answer:
-            case Older(copies):
-                self._mark_older(copies)
-            case Left(outcomes):
-                self._take_outcomes({job.n: job for job in task if isinstance(job, Leave)}, outcomes)
-            case Died(how):
-                # Without an answer about the catalogue, whoever opens it next brings it up to date.
-                self._outcomes += [
-                    outcome_of(job.n, _decode(job.line), Result.LOST, how)
-                    for job in task
-                    if isinstance(job, Leave)
-                ]
-            case _:
-                raise TypeError(f"no answer to leaving: {type(answer).__name__}")
-
-    def _take_outcomes(self, jobs: dict[int, Leave], outcomes: list[Outcome]) -> None:
-        """Take in what became of originals; of what goes on in the store, no copy counts.
-
-        One that is gone was removed by a worker that died before it could say so, or by its owner; and where another
-        file has its name, only a later pack can tell whether that is the same recording. Both copies count.
-        """
-        stale: list[Mark] = []
-        for each in outcomes:
-            if each.result is not Result.SKIPPED:
-                self._outcomes.append(each)
-            elif not (found := self._found(jobs[each.n])):
-                text = "its original was gone already"
-                self._outcomes.append(
-                    msgspec.structs.replace(each, result=Result.DONE, detail=text, pack=self._sealed)
-                )
-            else:
-                if all(found):
-                    mark = Mark(session=each.session, why=Why.STALE, run=self._desk.run, at=self._desk.now)
-                    stale.append(mark)
-                self._outcomes.append(each)
-        self._mark(self._label, self._sealed, stale)
-
-    def _found(self, job: Leave) -> list[bool]:
-        """Of each original whose place is taken, whether that is the very file that was packed."""
-        found: list[bool] = []
-        for member in _decode(job.line).members:
-            try:
-                there = looking.stat_below(self._desk.roots[member.root], member.path)
-            except NotADirectoryError:
-                continue
-            except OSError:  # it cannot be told
-                found.append(False)
-                continue
-            if there is not None:
-                found.append(opening.fingerprint(there).same_file(member.fingerprint))
-        return found
-
-    def _left(self) -> list[Outcome]:
-        outcomes, self._outcomes = self._outcomes, []
-        return outcomes
-
-    def _mark_older(self, copies: list[Archived]) -> None:
-        """Mark older copies of sessions that a new pack holds, as far as they are of the same recordings."""
-        found: dict[tuple[str, str], list[Mark]] = {}
-        for each in copies:
-            mark = Mark(session=each.entry.id, why=Why.SUPERSEDED, run=self._desk.run, at=self._desk.now)
-            found.setdefault((each.label, each.pack), []).append(mark)
-        for (label, name), told in found.items():
-            self._mark(label, name, told)
-
-    def _mark(self, label: str, pack: str, told: list[Mark]) -> None:
-        """Mark copies, if that can be done: one that is not marked is one too many, and no loss."""
-        try:
-            marks.add(self._desk.roots[label], pack, told)
-        except OSError as error:
-            folder = self._place.roots[label]
-            self._desk.unwritten(unmarked(self._place.name, folder, pack, error))
+    def _not_packed(self, sessions: Sequence[Chosen], error: OSError) -> Iterator[list[Outcome]]:
+        """Archive sessions in smaller packs if there was no room for one; else they stay, and it is said why."""
+        if isinstance(error, Poisoned):
+            why = f"the disk could not be made to keep the pack ({error.strerror}); the session stays"
+        elif error.errno in _NO_ROOM and len(sessions) > 1:
+            self._no_room = True
+            half = len(sessions) // 2
+            for some in (sessions[:half], sessions[half:]):
+                yield from self.pack(some)
+                yield from self.finish()
+            return
+        else:
+            why = f"the pack could not be written: {describe(error)}; the session stays"
+        yield [_outcome(self._planned, each, Result.FAILED, why) for each in sessions]
 
     def _stop(self) -> bool:
         return self._may_stop and self._desk.stop()
@@ -290,17 +249,6 @@ def _portions(sessions: Sequence[Chosen], pack_size: int) -> Iterator[Sequence[C
         files += each.files
     if start < len(sessions):
         yield sessions[start:]
-
-
-def _some(jobs: Iterator[Job], count: int) -> Iterator[list[Job]]:
-    task: list[Job] = []
-    for job in jobs:
-        task.append(job)
-        if len(task) == count:
-            yield task
-            task = []
-    if task:
-        yield task
 
 
 def _outcome(planned: PlannedStore, chosen: Chosen, result: Result, why: str) -> Outcome:

@@ -122,6 +122,6 @@ def _rewrite(
                 draft.add_moved(line, first)
         if not draft.lines:
             return None
-        return seal(desk, crew, desk.place, label, draft, pack.head.level, replaces=pack.head.pack)
+        return seal(desk, crew, label, draft, pack.head.level, pack.head.pack)
     finally:
         writer.drop()

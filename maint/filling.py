@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -78,11 +78,14 @@ class Draft:
         self.size += entry.size
 
 
-class Beside(NamedTuple):
-    """Work for the same crew that is done beside the filling: its tasks, and who takes the answers."""
+class Beside(Protocol):
+    """Work for the same crew that is done beside the filling."""
 
-    tasks: Iterator[list[Job]]
-    take: Callable[[list[Job], Done | Died], None]
+    def tasks(self) -> Iterator[list[Job]]:
+        """What can be done of it now; more of it once every answer was taken."""
+
+    def take(self, task: list[Job], answer: Done | Died) -> None:
+        """What came of a task."""
 
 
 class Filler:
@@ -107,25 +110,19 @@ class Filler:
         self._line_at = line_at
         self._progress = progress
 
-    def fill(self, draft: Draft, sessions: Sequence[Chosen], beside: "Beside") -> bool:
-        """Put these sessions into the pack; whether that was done, or somebody said stop.
+    def fill(self, draft: Draft, sessions: Sequence[Chosen], beside: Beside | None) -> bool:
+        """Put sessions into the pack that are read as a whole; whether that was done, or somebody said stop.
 
-        ``beside`` is work that goes on meanwhile: it waits for the disk, while this waits for processors.
+        ``beside`` is work that goes on meanwhile, some of which waits for the disk, while this waits for processors.
         OSError when the pack cannot be written; the work in flight is finished first.
         """
-        small = [each for each in sessions if each.size <= packing.LARGE]
-        if not self._fill_small(draft, small, beside):
-            return False
-        return all(self._fill_large(draft, each) for each in sessions if each.size > packing.LARGE)
-
-    def _fill_small(self, draft: Draft, sessions: Sequence[Chosen], beside: "Beside") -> bool:
         sizes = {each.n: each.size for each in sessions}
         done = 0
         loads = _Stoppable(self._tasks(sessions))
         failed: OSError | None = None
-        with closing(self._crew.run(_mixed(loads, beside.tasks))) as answers:
+        with closing(self._crew.run(_mixed(loads, beside))) as answers:
             for task, answer in answers:
-                if not isinstance(task[0], Load):
+                if beside is not None and not isinstance(task[0], Load):
                     beside.take(task, answer)
                     continue
                 done += len(task)
@@ -164,6 +161,10 @@ class Filler:
                 task, size = [], 0
         if task:
             yield task
+
+    def fill_large(self, draft: Draft, sessions: Iterable[Chosen]) -> bool:
+        """Put sessions into the pack that are longer than `store.packing.LARGE`; else as `fill`."""
+        return all(self._fill_large(draft, each) for each in sessions)
 
     def _fill_large(self, draft: Draft, chosen: Chosen) -> bool:
         line = self._line_at(chosen.offset).rstrip(b"\n")
@@ -252,12 +253,14 @@ class _Stoppable:
         return next(self._tasks)
 
 
-def _mixed(loads: Iterable[list[Job]], beside: Iterator[list[Job]]) -> Iterator[list[Job]]:
-    """Some tasks of one kind upon each of the other; what is left of them at the end."""
+def _mixed(loads: Iterable[list[Job]], beside: Beside | None) -> Iterator[list[Job]]:
+    """Some tasks of one kind upon each of the other; what can be done of them at the end."""
     for load in loads:
         yield load
-        yield from islice(beside, _BESIDE)
-    yield from beside
+        if beside is not None:
+            yield from islice(beside.tasks(), _BESIDE)
+    if beside is not None:
+        yield from beside.tasks()
 
 
 def _ranges(

@@ -1,6 +1,7 @@
 """What every new pack goes through before it gets its name: its first line, and being read back."""
 
 import errno
+from collections.abc import Iterator
 from contextlib import closing
 
 from maint.checking import checks
@@ -18,77 +19,98 @@ from store.manifest import Head
 from store.packs import Verdict
 
 
+class Sealing:
+    """A filled pack on its way to its name; ``replaces`` names the one whose sessions it takes over.
+
+    Whoever has a crew hands out its `tasks`, and gives every answer to `take`; then it may be named.
+    """
+
+    def __init__(
+        self, desk: Desk, place: Place, label: str, draft: Draft, level: int, replaces: str | None = None
+    ) -> None:
+        self._desk = desk
+        self._place = place
+        self._label = label
+        self._draft = draft
+        self._level = level
+        self._replaces = replaces
+        self._read = 0
+
+    @property
+    def is_read_back(self) -> bool:
+        """Whether every session in it was compared with its digest, and none differed."""
+        return self._read == len(self._draft.lines)
+
+    def tasks(self) -> Iterator[list[Job]]:
+        """Finish the pack, so that it is on the disk, and tell what is to be read back.
+
+        `Poisoned` if it is not there as it was written, another OSError if it cannot be written.
+        """
+        writer = self._draft.writer
+        writer.finish(self._head(), self._draft.lines)
+        try:
+            with packs.open_pack(self._desk.roots[self._label], writer.name, sealed=False) as pack:
+                packs.require_sound(pack, writer, self._draft.lines)
+                unsealed = names.unsealed_name(writer.name)
+                yield from checks(self._label, unsealed, pack, self._draft.lines, ours=True)
+        except Damaged as reason:
+            raise Poisoned(errno.EIO, f"read back: {reason}", writer.name) from None
+
+    def take(self, task: list[Job], answer: Done | Died) -> None:
+        """What was read back; `Poisoned` if it is not what was written."""
+        name = self._draft.writer.name
+        if isinstance(answer, Died):
+            raise Poisoned(errno.EIO, f"reading it back failed: {answer.how}", name)
+        assert isinstance(answer, Verdict)
+        if answer.damaged:
+            raise Poisoned(errno.EIO, f"read back: {answer.damaged[0][1]}", name)
+        self._read += sum(len(job.lines) for job in task if isinstance(job, Check))
+
+    def name(self) -> SealedLine:
+        """Give a pack that is read back its name, durably; what the journal is to say of it."""
+        writer = self._draft.writer
+        packed = writer.file_size
+        writer.seal()
+        return SealedLine(
+            pack=writer.name,
+            path=f"{self._place.roots[self._label]}/{writer.name}",
+            sessions=len(self._draft.lines),
+            bytes=self._draft.size,
+            packed=packed,
+            replaces=self._replaces,
+        )
+
+    def _head(self) -> Head:
+        """The first line of the manifest of a pack that is written now."""
+        writer, place = self._draft.writer, self._place
+        frames = [(s.packed, s.size, d) for s, d in zip(writer.spans, writer.digests, strict=True)]
+        return Head(
+            format=manifest.FORMAT,
+            pack=writer.name,
+            run=self._desk.run,
+            at=self._desk.at,
+            store=place.name,
+            kind=place.kind,
+            roots=tuple(label for label in place.roots if not names.is_archive_root(label)),
+            path=place.path,
+            policy_sha256=self._desk.policy_sha256,
+            level=self._level,
+            maint=VERSION,
+            sessions=len(self._draft.lines),
+            frames=manifest.frames_of(frames),
+            replaces=self._replaces,
+        )
+
+
 def seal(
-    desk: Desk,
-    crew: Crew[Job, Done],
-    place: Place,
-    label: str,
-    draft: Draft,
-    level: int,
-    replaces: str | None = None,
+    desk: Desk, crew: Crew[Job, Done], label: str, draft: Draft, level: int, replaces: str
 ) -> SealedLine | None:
-    """Finish a pack, read it back, and only then give it its name; what the journal is to say of it.
+    """Seal a pack that takes the place of another one, and wait for it; what the journal is to say of it.
 
-    ``None`` if somebody said stop before all of it was read; `Poisoned` if it is not on the disk as it was written.
+    ``None`` if somebody said stop before all of it was read; else raises as `Sealing` does.
     """
-    writer = draft.writer
-    writer.finish(_head(desk, place, draft, level, replaces), draft.lines)
-    if not _read_back(desk, crew, label, draft):
-        return None
-    packed = writer.file_size
-    writer.seal()
-    return SealedLine(
-        pack=writer.name,
-        path=f"{place.roots[label]}/{writer.name}",
-        sessions=len(draft.lines),
-        bytes=draft.size,
-        packed=packed,
-        replaces=replaces,
-    )
-
-
-def _read_back(desk: Desk, crew: Crew[Job, Done], label: str, draft: Draft) -> bool:
-    """Compare every digest of a finished pack with what is on the disk; `Poisoned` if one of them differs.
-
-    ``False`` if somebody said stop before all of it was read.
-    """
-    writer = draft.writer
-    try:
-        with packs.open_pack(desk.roots[label], writer.name, sealed=False) as pack:
-            packs.require_sound(pack, writer, draft.lines)
-            tasks = checks(label, names.unsealed_name(writer.name), pack, draft.lines, ours=True)
-            checked = 0
-            with closing(crew.run(tasks)) as answers:
-                for (job,), answer in answers:
-                    assert isinstance(job, Check)
-                    if isinstance(answer, Died):
-                        raise Poisoned(errno.EIO, f"reading it back failed: {answer.how}", writer.name)
-                    assert isinstance(answer, Verdict)
-                    if answer.damaged:
-                        raise Poisoned(errno.EIO, f"read back: {answer.damaged[0][1]}", writer.name)
-                    checked += len(job.lines)
-    except Damaged as reason:
-        raise Poisoned(errno.EIO, f"read back: {reason}", writer.name) from None
-    return checked == len(draft.lines)
-
-
-def _head(desk: Desk, place: Place, draft: Draft, level: int, replaces: str | None) -> Head:
-    """The first line of the manifest of a pack that is written now."""
-    writer = draft.writer
-    frames = [(s.packed, s.size, d) for s, d in zip(writer.spans, writer.digests, strict=True)]
-    return Head(
-        format=manifest.FORMAT,
-        pack=writer.name,
-        run=desk.run,
-        at=desk.at,
-        store=place.name,
-        kind=place.kind,
-        roots=tuple(label for label in place.roots if not names.is_archive_root(label)),
-        path=place.path,
-        policy_sha256=desk.policy_sha256,
-        level=level,
-        maint=VERSION,
-        sessions=len(draft.lines),
-        frames=manifest.frames_of(frames),
-        replaces=replaces,
-    )
+    sealing = Sealing(desk, desk.place, label, draft, level, replaces)
+    with closing(crew.run(sealing.tasks())) as answers:
+        for task, answer in answers:
+            sealing.take(task, answer)
+    return sealing.name() if sealing.is_read_back else None

@@ -58,12 +58,14 @@ class PackWriter:
         return os.fstat(self.fd).st_size
 
     def append(self, raw: Iterable[RawFrame]) -> int:
-        """Write frames; the number of the first of them."""
-        first = len(self.spans)
+        """Write frames, which go to the disk from now on; the number of the first of them."""
+        first, start = len(self.spans), self.size
         for frame, size, digest in raw:
             durable.write_all(self.fd, frame)
             self.spans.append(Span(self.size, len(frame), size))
             self.digests.append(digest)
+        # Else all of a pack would be waited for when it is finished.
+        syscalls.begin_writing(self.fd, start, self.size - start)
         return first
 
     def cut(self, frames_kept: int) -> None:

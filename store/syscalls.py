@@ -17,6 +17,7 @@ from typing import Any
 _NOREPLACE, _EXCHANGE = 1, 2
 _MAC_EXCL, _MAC_SWAP = 4, 2
 _PR_SET_PDEATHSIG = 1
+_SYNC_FILE_RANGE_WRITE = 2
 
 # Where a C library is too old to know renameat2, the kernel still does: its number by machine.
 _RENAMEAT2 = {
@@ -64,6 +65,18 @@ def syncfs(fd: int) -> None:
         os.sync()
     elif call(fd) != 0:
         raise _error(None, None)
+
+
+def begin_writing(fd: int, start: int, size: int) -> None:
+    """Have the kernel begin to write these bytes of a file to the disk, and wait for nothing; it makes nothing durable.
+
+    Advice, as `os.posix_fadvise` gives it: nothing where there is no such call, and errors are those of a later sync.
+    """
+    call = getattr(_libc(), "sync_file_range", None) if sys.platform == "linux" else None
+    if call is not None:
+        import ctypes  # noqa: PLC0415  loaded already
+
+        call(fd, ctypes.c_int64(start), ctypes.c_int64(size), _SYNC_FILE_RANGE_WRITE)
 
 
 def die_with_parent(parent: int | None = None) -> None:

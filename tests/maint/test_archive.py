@@ -1,8 +1,11 @@
 """Archiving: what goes into packs, what stays, and that nothing goes before its copy was read back."""
 
+import errno
+import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from archive_world import (
@@ -29,6 +32,7 @@ from maint.actions import Verb
 from maint.planned import Plan
 from maint.run import Listener
 from store.layouts.rec.specimens import session_id
+from store.packs import PackWriter
 
 MIB = 1 << 20
 
@@ -181,6 +185,76 @@ def test_pack_that_is_cut_off_before_it_is_read_back_is_dropped(
     run = world.sweep()
     assert (run.summary.done, run.summary.failed) == ({}, 3)
     assert (in_store(world), packs(world), unfinished(world)) == (before, [], [])
+
+
+def of_several_packs(world: World) -> dict[str, bytes]:
+    """Twelve old sessions, three or four of which fill a pack; what they hold."""
+    world.rules(archive_pass(), "archive: {pack_size: 1MiB}\n")
+    for number in range(1, 13):
+        add_large(world, number, 140 << 10)
+    return in_store(world)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("bad", [1, 2, 3, 4])
+def test_pack_that_reads_back_otherwise_keeps_no_other_from_being_sealed(
+    world: World, monkeypatch: pytest.MonkeyPatch, bad: int, jobs: int
+) -> None:
+    before = of_several_packs(world)
+    written = itertools.count(1)
+    when_written(monkeypatch, lambda fd: flip(fd) if next(written) == bad else None)
+    run = world.sweep(jobs=jobs)
+    monkeypatch.undo()
+    assert next(written) == 5  # four were written
+    stayed = in_store(world)
+    assert run.summary.failed == len(stayed) > 0
+    assert (run.summary.done, run.summary.lost) == ({Verb.ARCHIVE: 12 - len(stayed)}, 0)
+    assert archived(world) | stayed == before
+    assert (len(packs(world)), unfinished(world), in_trash(world)) == (3, [], {})
+    assert done(world) == {"archive": len(stayed)}
+    assert (archived(world), in_store(world)) == (before, {})
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("full", [1, 2, 3, 4])
+def test_pack_that_cannot_be_finished_for_want_of_room_is_made_in_two(
+    world: World, monkeypatch: pytest.MonkeyPatch, full: int, jobs: int
+) -> None:
+    before = of_several_packs(world)
+    finished = itertools.count(1)
+    real = PackWriter.finish
+
+    def finish(writer: PackWriter, *more: Any) -> None:
+        if next(finished) == full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(writer, *more)
+
+    monkeypatch.setattr(PackWriter, "finish", finish)
+    run = world.sweep(jobs=jobs)
+    assert (run.summary.done, run.summary.failed, run.summary.lost) == ({Verb.ARCHIVE: 12}, 0, 0)
+    assert (archived(world), in_store(world), unfinished(world)) == (before, {}, [])
+    assert len(packs(world)) == 5
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("when", [1, 2, 3, 4])
+def test_who_says_stop_gets_whole_packs_whose_originals_are_gone_and_nothing_else(
+    world: World, monkeypatch: pytest.MonkeyPatch, when: int, jobs: int
+) -> None:
+    before = of_several_packs(world)
+    written = itertools.count(1)
+    stopped: list[int] = []
+    when_written(monkeypatch, lambda fd: stopped.append(fd) if next(written) == when else None)
+    run = world.sweep(jobs=jobs, listener=Listener(stop=lambda: bool(stopped)))
+    monkeypatch.undo()
+    gone = archived(world)
+    assert stopped
+    assert (run.summary.failed, run.summary.lost) == (0, 0)
+    assert run.summary.done.get(Verb.ARCHIVE, 0) == len(gone) < 12
+    assert (in_store(world) | gone, in_store(world).keys() & gone.keys()) == (before, set())
+    assert unfinished(world) == []
+    done(world)
+    assert (archived(world), in_store(world)) == (before, {})
 
 
 def test_name_that_is_taken_by_another_pack_is_not_taken_over(

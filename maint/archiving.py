@@ -154,7 +154,7 @@ class _Archiver:
         try:
             small = [each for each in sessions if each.size <= packing.LARGE]
             large = [each for each in sessions if each.size > packing.LARGE]
-            is_whole = self._filler.fill(draft, small, self._before and self._before.handover)
+            is_whole = self._filler.fill(draft, small, self._before and self._before.handover, large)
             if large:
                 self._hand_over()  # a large one needs all workers, and the room
                 is_whole = is_whole and self._filler.fill_large(draft, large)

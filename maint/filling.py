@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -105,23 +105,31 @@ class Filler:
     ) -> None:
         self._crew = crew
         self._owned = owned
+        self._pays_long: dict[tuple[str, str], bool] = {}
         self._roots = roots
         self._level = level
         self._line_at = line_at
         self._progress = progress
 
-    def fill(self, draft: Draft, sessions: Sequence[Chosen], beside: Beside | None) -> bool:
+    def fill(
+        self, draft: Draft, sessions: Sequence[Chosen], beside: Beside | None, then: Sequence[Chosen] = ()
+    ) -> bool:
         """Put sessions into the pack that are read as a whole; whether that was done, or somebody said stop.
 
+        ``then`` are those that `fill_large` is to put there next: it is found out already how they are to be packed.
         ``beside`` is work that goes on meanwhile, some of which waits for the disk, while this waits for processors.
         OSError when the pack cannot be written; the work in flight is finished first.
         """
         sizes = {each.n: each.size for each in sessions}
         done = 0
-        loads = _Stoppable(self._tasks(sessions))
+        loads = _Stoppable(chain(self._trials(then), self._tasks(sessions)))
         failed: OSError | None = None
         with closing(self._crew.run(_mixed(loads, beside))) as answers:
             for task, answer in answers:
+                if isinstance(task[0], Trial):
+                    tried = task[0].member
+                    self._pays_long[tried.root, tried.path] = answer is True
+                    continue
                 if beside is not None and not isinstance(task[0], Load):
                     beside.take(task, answer)
                     continue
@@ -163,7 +171,7 @@ class Filler:
             yield task
 
     def fill_large(self, draft: Draft, sessions: Iterable[Chosen]) -> bool:
-        """Put sessions into the pack that are longer than `store.packing.LARGE`; else as `fill`."""
+        """Put sessions into the pack that are longer than `store.packing.LARGE`, and that `fill` was told of; else as that."""
         return all(self._fill_large(draft, each) for each in sessions)
 
     def _fill_large(self, draft: Draft, chosen: Chosen) -> bool:
@@ -203,7 +211,7 @@ class Filler:
                 found = os.fstat(fd)
                 looking.require_planned(found, os.fstat(folder), member.fingerprint)
                 size = found.st_size
-                long = self._pays_long(Trial(member, min(size, TRIAL), self._level))
+                long = self._pays_long.pop((member.root, member.path), False)
                 step = frames.LONG_FRAME if long else packing.LARGE
                 described_as = packing.describe_member(member, found, "")
                 digest = hashlib.sha256()
@@ -228,10 +236,12 @@ class Filler:
                 described.append(packing.describe_member(member, found, digest.hexdigest()))
         return tuple(described)
 
-    def _pays_long(self, trial: Trial) -> bool:
-        if trial.stop < packing.LARGE:
-            return False
-        return [answer for _, answer in self._crew.run([[trial]])] == [True]
+    def _trials(self, sessions: Iterable[Chosen]) -> Iterator[list[Job]]:
+        for each in sessions:
+            for member in _decode(self._line_at(each.offset)).members:
+                size = member.fingerprint.size
+                if size >= packing.LARGE:
+                    yield [Trial(member, min(size, TRIAL), self._level)]
 
 
 class _Stoppable:

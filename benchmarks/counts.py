@@ -29,7 +29,13 @@ from store.layout import known_layouts
 FEW, MANY, BATCH = 1_000, 3_000, 120
 """Sessions of the two stores that are planned for, and of the one that a pass sweeps."""
 
-SYNCS = {"fsync", "fdatasync", "syncfs", "sync_file_range", "sync", "msync"}
+SYNCS = {
+    "fsync",
+    "fdatasync",
+    "syncfs",
+    "sync",
+    "msync",
+}  # and not sync_file_range, which makes nothing durable
 _READS = {"read", "pread64", "readv", "preadv", "preadv2"}
 _SHOWN = 0.02  # calls of a name a session: those of fewer are only in the sum
 _CALL = re.compile(r"^\d+ +(?:<\.\.\. )?(\w+)(\(| resumed>)(?:.*= (\d+)$)?", re.MULTILINE)

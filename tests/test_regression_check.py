@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks import contained, counts
-from benchmarks.check import accepting, judging, telling
+from benchmarks.check import accepting, before, judging, telling
 from benchmarks.check.__main__ import SHORT
+from benchmarks.check.asking import ROOT
 from benchmarks.check.judging import Accepted, Asked, Judged, Word
 
 FLOOR, OTHER = "the same calls in C", "by hand"
@@ -86,6 +87,34 @@ def test_ratio_of_another_machine_is_told_and_not_judged() -> None:
         ),
     )
     assert judging.answer([judged], strict=False).code == judging.UNTOLD
+
+
+def test_what_looks_slower_is_named_only_if_it_is_slower_than_the_accepted_code_is_now() -> None:
+    looks_slower = judging.judge("work", WAS, asked(2.4), elsewhere=False)
+    assert looks_slower.word is Word.SLOWER
+    same, quick = (judging.beside_before(looks_slower, asked(each, seed=2)) for each in (2.35, 2.0))
+    assert (same.word, quick.word) == (Word.BEFORE, Word.SLOWER)
+    assert judging.answer([same], strict=False) == (
+        judging.FINE,
+        (
+            "Nothing is slower than what was accepted; 1 subjects were compared; slower than it was, and no slower "
+            "than what was accepted is on this machine now: work."
+        ),
+    )
+    assert judging.beside_before(looks_slower, Asked("", {"another reference": [2.4]}, {})) == looks_slower
+
+
+def test_accepted_code_is_that_of_the_commit_that_accepted_last(tmp_path: Path) -> None:
+    known = before.unpacked(accepting.FILE, tmp_path / "before")
+    if known is None:
+        pytest.skip("this is no checkout of git")  # then what looks slower is named without this
+    there = (known / "benchmarks" / "accepted.json").read_bytes()
+    git = ("git", "log", "-1", "--format=%H", "--", "benchmarks/accepted.json")
+    commit = subprocess.run(git, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+    shown = ("git", "show", f"{commit}:benchmarks/accepted.json")
+    assert there == subprocess.run(shown, cwd=ROOT, check=True, capture_output=True).stdout
+    assert (known / "maint").is_dir()
+    assert before.unpacked(tmp_path / "nobody accepted this", tmp_path / "none") is None
 
 
 def test_first_reference_is_judged_by_unless_another_is_far_less_noisy() -> None:

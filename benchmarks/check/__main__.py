@@ -3,7 +3,7 @@
 0: nothing is. 1: something is, and is named. 2: it cannot be told, and it is said why.
 
 What looks slower is asked again, alone, in other processes and with more rounds, and is named only if it is slower
-then, too.
+then, too, and slower than the code that was accepted is within the same minutes.
 The answer goes to stdout, and what is going on meanwhile to stderr.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import contained, corpora, counts
-from benchmarks.check import accepting, judging, telling
+from benchmarks.check import accepting, before, judging, telling
 from benchmarks.check.asking import CannotTell, Form, ask
 from benchmarks.check.judging import Asked, Counted, Judged, Word
 
@@ -126,10 +126,34 @@ def _times(
         again = form._replace(processes=form.processes + PATIENCE)
         nodes = [each.node for each in suspects]
         judged |= compared(ask(again, given.corpora, scratch, nodes=nodes, patience=PATIENCE, say=_say))
+        judged |= _beside_before(
+            again, [each for each in judged.values() if each.word is Word.SLOWER], scratch, given
+        )
     found = sorted(judged.values())
     if not given.matching:
         found += [Judged(name, Word.GONE, known[name]) for name in sorted(known.keys() - judged.keys())]
     return found
+
+
+def _beside_before(
+    form: Form, slower: list[Judged], scratch: Path, given: argparse.Namespace
+) -> dict[str, Judged]:
+    """What is slower twice, beside the code that was accepted, as far as that can be had."""
+    root = before.unpacked(given.accepted, scratch / "before") if slower else None
+    if root is None:
+        return {}
+    _say(f"and of what was accepted: {', '.join(each.subject for each in slower)}")
+    nodes = [each.node for each in slower]
+    try:
+        asked = ask(form, given.corpora, scratch, nodes=nodes, patience=PATIENCE, root=root, say=_say)
+    except CannotTell as error:
+        _say(f"{error}\nwhat was accepted cannot be measured")
+        return {}
+    return {
+        each.subject: judging.beside_before(each, asked[each.subject])
+        for each in slower
+        if each.subject in asked
+    }
 
 
 def _counts(sections: dict[str, Any], scratch: Path, folder: Path, *, elsewhere: bool) -> list[Counted]:

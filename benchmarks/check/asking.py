@@ -43,9 +43,13 @@ def ask(
     matching: str = "",
     nodes: Sequence[str] = (),
     patience: int = 1,
+    root: Path = ROOT,
     say: Callable[[str], None],
 ) -> dict[str, Asked]:
-    """What all processes of a form say, by subject: of everything, or of these nodes only."""
+    """What all processes of a form say, by subject: of everything, or of these nodes only.
+
+    It is the code of the tree at ``root`` that they measure.
+    """
     answers: list[dict[str, dict[str, Any]]] = []
     nodes_of: dict[str, str] = {}
     for number in range(form.processes):
@@ -63,7 +67,8 @@ def ask(
         arguments += [f"--patience={patience}", *(("-k", matching) if matching else ())]
         seed = 100 * patience + number  # who is asked again, is asked with other seeds
         environment = {key: text for key, text in os.environ.items() if key != "PYTEST_ADDOPTS"}
-        code, said = contained.run(arguments, environment | {"PYTHONHASHSEED": str(seed)}, ROOT)
+        environment |= {"PYTHONHASHSEED": str(seed), "PYTHONPATH": str(root)}
+        code, said = contained.run(arguments, environment, root)
         if code:
             last = "\n".join(said.splitlines()[-_LAST:])
             why = "nothing is selected" if code == _NOTHING else f"the suite failed with {code}"

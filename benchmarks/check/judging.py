@@ -45,6 +45,9 @@ class Word(enum.Enum):
     GONE = "gone"
     NOISY = "too noisy to be judged"
     ALONE = "its reference cannot be measured here"
+    BEFORE = "as what was accepted is now"
+    """Slower than it was, and no slower than the code that was accepted is here and now: it is the machine."""
+
     ELSEWHERE = "told beside another machine's"
     """On another kind of processor, or with another Python, C and Python are not as fast beside each other: the ratio
     of unchanged code was seen to be more than twice what it was."""
@@ -155,6 +158,20 @@ def judge(subject: str, was: Accepted | None, asked: Asked, *, elsewhere: bool) 
     return Judged(subject, word, was, now, found, most, asked.clock[beside], asked.node)
 
 
+def beside_before(judged: Judged, before: Asked) -> Judged:
+    """What looks slower, beside the code that was accepted, measured in the same minutes: slower only if it is so then.
+
+    What was not there before, or not beside that reference, stays as it was judged.
+    """
+    was, found = judged.was, judged.interval
+    medians = before.medians.get(was.beside) if was else None
+    if was is None or found is None or medians is None:
+        return judged
+    if found.low > interval(medians).middle * (1 + judged.tolerance):
+        return judged
+    return judged._replace(word=Word.BEFORE)
+
+
 def quietest(asked: Asked) -> str:
     """The reference to judge by: the first, which is the closest to the work, unless another is far less noisy."""
     first, *others = asked.medians
@@ -205,6 +222,7 @@ def answer(told: Sequence[Judged | Counted], *, strict: bool) -> Answer:
         code, first = FINE, "Nothing is slower than what was accepted"
     elsewhere = those(Word.ELSEWHERE)
     further = {
+        "slower than it was, and no slower than what was accepted is on this machine now": those(Word.BEFORE),
         "better": those(*BETTER),
         "no more there": gone,
         "not compared": [each for each in uncompared if each not in elsewhere],

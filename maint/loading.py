@@ -5,6 +5,7 @@ never more than one unfinished pack a store.
 """
 
 import os
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from maint.actions import PAYLOAD, Action, Outcome, Result, outcome_of
 from maint.reaching import Held, Reaching, describe
 from store import change, frames, manifest, packing, packs, single, tarring
 from store.archived import Archived
+from store.barriers import side_by_side
 from store.catalogue import Catalogue
 from store.change import Skip, Stranded
 from store.durable import Poisoned
@@ -28,6 +30,9 @@ from store.roots import RootFds
 
 _CLOSERS = 4
 """Files that are closed for good at once: that waits for the disk, not for a processor."""
+
+_ENDED, _BATCHES = 250, 2
+"""Files that are closed together, as far as a process may have so many open, and how many times that many wait for it."""
 
 TRIAL = frames.LONG_FRAME
 """Bytes of a large session that are packed both ways to see which one pays: fewer would not show what repeats."""
@@ -129,7 +134,7 @@ class Loader(Reaching):
     def __init__(self, place: Place, run: str, held: Held | None = None) -> None:
         super().__init__(place, run, held)
         self._closers: ThreadPoolExecutor | None = None
-        self._closing: list[Future[None]] = []
+        self._closing: deque[Future[None]] = deque()
 
     @property
     def _owned(self) -> Owned:
@@ -208,24 +213,37 @@ class Loader(Reaching):
             return Older([each for each in older if _is_all_in(catalogue, job, each)])
 
     def _leave_all(self, jobs: list[Leave]) -> Left:
-        self._await_closers()
+        at_once = any(job.at_once for job in jobs)
+        most = side_by_side(_ENDED, _BATCHES + 1)
         ended: list[int] = []
+        outcomes: list[Outcome] = []
+        self._await_closers(0 if at_once else (_BATCHES - 1) * _CLOSERS)
         try:
-            return Left([self._leave(job, ended) for job in jobs])
+            for job in jobs:
+                outcomes.append(self._leave(job, ended))
+                if len(ended) >= most:
+                    self._close(ended)
+                    ended = []
         finally:
-            if any(job.at_once for job in jobs):
-                _close_all(ended)
-                ended = []
-            # They go on closing while the next job is done, which gives the processor back whenever it compresses.
-            if self._closers is None:
-                self._closers = ThreadPoolExecutor(_CLOSERS)
-            self._closing = [self._closers.submit(_close_all, ended[at::_CLOSERS]) for at in range(_CLOSERS)]
+            self._close(ended)
+            if at_once:
+                self._await_closers()
+        return Left(outcomes)
 
-    def _await_closers(self) -> None:
-        """Wait for what was to be closed, so that there are never too many open files."""
-        for each in self._closing:
-            each.result()
-        self._closing = []
+    def _close(self, ended: list[int]) -> None:
+        """Have files closed while the next ones are left, and the next job is done."""
+        if self._closers is None:
+            self._closers = ThreadPoolExecutor(_CLOSERS)
+        step = -(-len(ended) // _CLOSERS) or 1
+        self._await_closers((_BATCHES - 1) * _CLOSERS)
+        self._closing += [
+            self._closers.submit(_close_all, ended[at : at + step]) for at in range(0, len(ended), step)
+        ]
+
+    def _await_closers(self, latest: int = 0) -> None:
+        """Wait for what was to be closed, but for the latest of it, so that there are never too many open files."""
+        while len(self._closing) > latest:
+            self._closing.popleft().result()
 
     def _leave(self, job: Leave, ended: list[int]) -> Outcome:
         action = _decode(job.line)
@@ -274,8 +292,15 @@ def _is_all_in(catalogue: Catalogue, job: Index, older: Archived) -> bool:
 
 
 def _close_all(fds: list[int]) -> None:
-    for fd in fds:
-        os.close(fd)
+    """Close files, those whose numbers follow upon each other with one call."""
+    runs: list[range] = []
+    for fd in sorted(fds):
+        if runs and runs[-1].stop == fd:
+            runs[-1] = range(runs[-1].start, fd + 1)
+        else:
+            runs.append(range(fd, fd + 1))
+    for run in runs:
+        os.closerange(run.start, run.stop)
 
 
 def wanted(roots: RootFds, n: int, action: Action, owned: Owned) -> Wanted:

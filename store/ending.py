@@ -111,8 +111,7 @@ def _let_one_go(roots: RootFds, member: Member, run: str, ended: list[int] | Non
         # It was looked at there through the descriptor that is still open.
         os.unlink(kept_name, dir_fd=kept)
         if ended is not None:
-            leases.drop_lease(fd)
-            ended.append(fd)
+            ended.append(fd)  # with its lease, which nobody can ask for any more
             ending = True
         return member.fingerprint.size
     finally:

@@ -3,6 +3,7 @@
 import errno
 import itertools
 import os
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -254,6 +255,21 @@ def test_who_says_stop_gets_whole_packs_whose_originals_are_gone_and_nothing_els
     assert (in_store(world) | gone, in_store(world).keys() & gone.keys()) == (before, set())
     assert unfinished(world) == []
     done(world)
+    assert (archived(world), in_store(world)) == (before, {})
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_few_descriptors_are_enough(world: World, jobs: int) -> None:
+    """Some systems allow a process 256, of which closing originals together could take all."""
+    world.add_many("complete", range(1, 301), OLD)
+    before = in_store(world)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(128, len(os.listdir("/proc/self/fd")) + 80), hard))
+    try:
+        run = world.sweep(jobs=jobs)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (run.summary.done, run.summary.failed, run.summary.lost) == ({Verb.ARCHIVE: 300}, 0, 0)
     assert (archived(world), in_store(world)) == (before, {})
 
 

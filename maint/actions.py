@@ -141,6 +141,18 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="
     carried: int = 0
     """The bytes that were appended to the old file of a rewritten session, and so to the new one."""
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """How a worker sends it: as JSON, in a quarter of the time that a pickle of each field takes."""
+        return _outcome, (_encode(self),)
+
+
+_encode = msgspec.json.Encoder().encode
+_decode_outcome = msgspec.json.Decoder(Outcome).decode
+
+
+def _outcome(told: bytes) -> Outcome:
+    return _decode_outcome(told)
+
 
 def outcome_of(
     n: int,

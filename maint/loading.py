@@ -1,7 +1,7 @@
 """What workers do for the archive: read sessions into frames, read frames back, and let go of what is in a sealed pack.
 
-Nothing of a pack is written here: frames go back to the leader, who alone puts them into the file, so that there is
-never more than one unfinished pack a store.
+Nothing of a pack is written here: frames go back to the leader, who alone puts them into the file, so that no pack is
+in pieces, however many workers there are.
 """
 
 import os

@@ -9,7 +9,6 @@ are found again by whoever has the store, whatever the policy says by then.
 import errno
 import os
 import re
-import secrets
 import stat
 from collections.abc import Callable
 from contextlib import suppress
@@ -83,7 +82,7 @@ def ensure(place: Place, roots: RootFds, into: str | None) -> tuple[Place, str]:
     for each in known:
         if os.path.dirname(each.path) == into:
             return _with(place, roots, each.label, each.path)
-    label = f"{names.ARCHIVE_ROOT}-{secrets.token_hex(3)}"
+    label = f"{names.ARCHIVE_ROOT}-{os.urandom(3).hex()}"
     word = re.sub(r"[^A-Za-z0-9._-]", "-", place.name)
     path = os.path.join(into, f"{word}-{label.rpartition('-')[2]}")
     if len(known) >= _MOST_FOLDERS:

@@ -144,14 +144,12 @@ class StoreLock:
             return False
 
     def _introduce(self, now: float) -> None:
-        import socket  # noqa: PLC0415  only whoever holds a store need know where he is
-
         me = processes.identity(os.getpid())
         holder = Holder(
             pid=os.getpid(),
             start_time=me.start_time if me else now,
             boot_id=processes.boot_id(),
-            host=socket.gethostname(),
+            host=os.uname().nodename,
             command=names.printable(os.path.basename(sys.argv[0] if sys.argv else "")),
             since=now,
         )

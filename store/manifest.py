@@ -93,12 +93,16 @@ class Entry(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=T
     @property
     def size(self) -> int:
         """The bytes of all members."""
-        return sum(member.size for member in self.members)
+        members = self.members
+        # Most sessions are one file, and this is asked for every row of a long list.
+        return members[0].size if len(members) == 1 else sum(member.size for member in members)
 
     @property
     def last_changed(self) -> float:
         """When one of its files was last changed, in seconds."""
-        return max(member.mtime_ns for member in self.members) / 1e9
+        members = self.members
+        latest = members[0].mtime_ns if len(members) == 1 else max(member.mtime_ns for member in members)
+        return latest / 1e9
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):

@@ -262,6 +262,7 @@ def _beside(pack: str, suffix: str) -> str:
     return pack.removesuffix(_SEALED) + suffix
 
 
+@functools.lru_cache(maxsize=64)  # every session of a list is asked for its pack's
 def _parse_pack(name: str, suffix: str) -> tuple[str, int] | None:
     match = _PACK.fullmatch(name)
     if match is None or f".{match[3]}" != suffix or not is_run_id(match[1]):

@@ -186,6 +186,7 @@ def _all_back(scratch: Path, archived: Archived, pairs: int) -> list[Figure]:
 
     def we() -> None:
         stand = copied(archived.stand.corpus, scratch, "ours-back")
+        stand.ids()  # the catalogue is a copy, too, and so not of these packs: where they were made, it is
         ours.append(spent(command(*stand.restore_all())).clock)
         if len(stand.files()) < expected:
             raise CannotTell(f"{len(stand.files())} of {expected} files are there after all were restored")

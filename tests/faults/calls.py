@@ -15,7 +15,9 @@ CHANGING = (
     "splice,fsync,fdatasync,sync,syncfs,sync_file_range,chmod,fchmod,fchmodat,utimensat,fchown,fchownat,"
     "mmap,setxattr,fsetxattr"
 )
-FOLLOWING = "close,dup,dup2,dup3,fcntl,lseek,read,chdir,fchdir,fstat,newfstatat,clone,clone3,fork,vfork"
+FOLLOWING = (
+    "close,close_range,dup,dup2,dup3,fcntl,lseek,read,chdir,fchdir,fstat,newfstatat,clone,clone3,fork,vfork"
+)
 STRACE = ["-f", "-v", "-xx", "-ttt", "-s", str(1 << 24), "-e", f"trace={CHANGING},{FOLLOWING}"]
 """How `strace` is to be asked: everything that changes a file system, and what tells which file it was."""
 

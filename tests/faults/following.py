@@ -63,6 +63,10 @@ class _Follower(Places):
     def _close(self, call: Call) -> None:
         self.open.pop(int(call.arguments[0]), None)
 
+    def _close_range(self, call: Call) -> None:
+        for fd in range(int(call.arguments[0]), int(call.arguments[1]) + 1):
+            self.open.pop(fd, None)
+
     def _dup(self, call: Call) -> None:
         opened = self.fd(call.arguments[0])
         self.open.pop(call.result, None)
@@ -190,6 +194,9 @@ class _Follower(Places):
         self.recording.steps.append(Sync(self.say(call), None))
 
     _sync = _syncfs
+
+    def _sync_file_range(self, call: Call) -> None:
+        """It asks for writing to begin, as the kernel does by itself sooner or later, and makes nothing durable."""
 
     # What the program saw: its numbers and times, by which it will know a file again.
 

@@ -125,7 +125,7 @@ def until_it_acts(world: World, process: subprocess.Popen[bytes]) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_ends_a_sweep_in_good_order(world: World, number: signal.Signals) -> None:
-    treasure = many(world, "crashed", 600).treasure()
+    treasure = many(world, "crashed", 2000).treasure()
     process = world.start("sweep", "--json", "--jobs", "2", bufsize=0)
     until_it_acts(world, process)
     process.send_signal(number)
@@ -137,11 +137,11 @@ def test_signal_ends_a_sweep_in_good_order(world: World, number: signal.Signals)
         True,
         "",
     )
-    assert 0 < summary["done"]["recover"] < 600
+    assert 0 < summary["done"]["recover"] < 2000
     log = world.maint("log", summary["run"], "--json").lines
     assert (log[-1]["type"], log[-1]["stopped"], log[-1]["done"]) == ("end", True, summary["done"])
     rest = world.maint("sweep", "--json").summary["done"]["recover"]
-    assert summary["done"]["recover"] + rest == 600
+    assert summary["done"]["recover"] + rest == 2000
     assert world.lost(treasure) == []
 
 

@@ -32,11 +32,11 @@ from store.packs import PackReader
 from store.roots import RootFds
 from store.unpacking import Written
 
-_TASK_BYTES, _TASK_SESSIONS = 32 << 20, 2000
+_TASK_BYTES, _TASK_SESSIONS = 16 << 20, 1000
 _FEW = 8  # sessions that are synced one by one
 _SIDE_BY_SIDE = 256  # files that wait for the disk together
 _DESCRIPTORS = 2  # that each of them holds open: its own, and one of its folder
-_TOGETHER = 20_000  # sessions that share one sync: each takes as long as writing what was not written yet
+_TOGETHER = 10_000  # sessions that share one sync: each takes as long as writing what was not written yet
 
 _THERE = "it was there already"
 

@@ -129,10 +129,12 @@ class Crew(Generic[Item, Answer]):
             return key, task, packed(task)
 
         while True:
-            # A task that was taken is a task that is done, whatever is said meanwhile.
-            while (laid_out := laid_out or lay_out()) is not None:
+            # A task that was taken is a task that is done, whatever is said meanwhile. Workers come before their tasks:
+            # what it takes to tell those would be theirs, too.
+            while True:
                 worker = self._idle_worker()
-                if worker is None:
+                laid_out = laid_out or lay_out()
+                if worker is None or laid_out is None:
                     break
                 worker.key, worker.task, data = laid_out
                 laid_out = None

@@ -29,7 +29,9 @@ from store.packing import RawFrame
 
 _MOST_MANIFEST = 64 << 20
 _ENDS = 2  # frames behind those of sessions: the manifest's and the note
-_HOLDS_MEMBERS = 2  # frames that are kept decoded: a session may end in the one where the next begins
+_KEPT, _MOST_KEPT = 2, 16 << 20
+"""Frames that are kept decoded, because a session may end in the one where the next begins, and their bytes: of those
+that a large session has for itself, one."""
 _BLOCK = 1 << 20
 
 
@@ -140,7 +142,10 @@ class PackReader:
         if kept is not None:
             return kept
         raw, size, _ = self.raw(number)
-        while len(self._kept) >= _HOLDS_MEMBERS:  # before the next one is there: three may be too many
+        # Before the next one is there: three may be too many.
+        while self._kept and (
+            len(self._kept) >= _KEPT or size + sum(map(len, self._kept.values())) > _MOST_KEPT
+        ):
             del self._kept[next(iter(self._kept))]
         data = self._kept[number] = frames.decompress(raw, size)
         return data

@@ -57,8 +57,8 @@ class _Outline(msgspec.Struct, frozen=True, gc=False):
 _decode_outline = msgspec.json.Decoder(_Outline).decode
 
 
-def archived(desk: Desk, planned: PlannedStore, wanted: Sequence[tuple[int, int]]) -> Iterator[list[Outcome]]:
-    """Archive the sessions of some actions, by their places in the plan and where their lines begin there."""
+def archived(desk: Desk, planned: PlannedStore, wanted: Sequence[int]) -> Iterator[list[Outcome]]:
+    """Archive the sessions of some actions, by their places in the plan."""
     for how, sessions in _in_order(planned, wanted):
         if how.form == "file":
             yield from filed(desk, planned, how, sessions)
@@ -107,7 +107,7 @@ class _Archiver:
             self._crew,
             desk.roots,
             how.level,
-            planned.line_at,
+            planned.line,
             desk.read,
             layout_of(place.kind).owns_folder,
         )
@@ -166,14 +166,13 @@ class _Archiver:
             return None
         there = set(draft.packed)
         packed = [each for each in sessions if each.n in there]
-        lines = {each.n: each.offset for each in packed}
         handover = Handover(
             self._desk,
             self._place,
             self._label,
             draft,
             self._how,
-            lambda n: self._planned.line_at(lines[n]).rstrip(b"\n"),
+            self._planned.line,
             lambda: self._no_room,
         )
         return _Filled(packed, handover)
@@ -221,18 +220,16 @@ class _Archiver:
         return self._may_stop and self._desk.stop()
 
 
-def _in_order(
-    planned: PlannedStore, wanted: Sequence[tuple[int, int]]
-) -> Iterator[tuple[Packing, list[Chosen]]]:
+def _in_order(planned: PlannedStore, wanted: Sequence[int]) -> Iterator[tuple[Packing, list[Chosen]]]:
     """The sessions by the way they are to be packed, alike ones side by side: by project, then by start."""
     projects: dict[str | None, int] = {}
     ways: dict[Packing, tuple[list[tuple[int, float]], list[Chosen]]] = {}
-    for n, offset in wanted:
-        found = _decode_outline(planned.line_at(offset))
+    for n in wanted:
+        found = _decode_outline(planned.line(n))
         project = projects.setdefault(found.account.project, len(projects))
         keys, sessions = ways.setdefault(found.packing, ([], []))
         keys.append((project, found.account.started_at or 0.0))
-        sessions.append(Chosen(n, offset, found.bytes, len(found.members)))
+        sessions.append(Chosen(n, found.bytes, len(found.members)))
     for how, (keys, sessions) in ways.items():
         yield how, [sessions[at] for at in sorted(range(len(keys)), key=keys.__getitem__)]
 
@@ -252,4 +249,4 @@ def _portions(sessions: Sequence[Chosen], pack_size: int) -> Iterator[Sequence[C
 
 
 def _outcome(planned: PlannedStore, chosen: Chosen, result: Result, why: str) -> Outcome:
-    return outcome_of(chosen.n, _decode(planned.line_at(chosen.offset)), result, why)
+    return outcome_of(chosen.n, _decode(planned.line(chosen.n)), result, why)

@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from io import BytesIO
 from itertools import count
 
 from maint import journal, laps
@@ -50,9 +49,7 @@ def carry_out_actions(
         for place, actions in work:
             if place.name not in held:
                 continue
-            planned = (
-                PlannedStore(place, spool=BytesIO()) if isinstance(actions, list) else PlannedStore(place)
-            )
+            planned = PlannedStore(place)
             for action in actions:
                 planned.add(action)
             run.summary.planned += planned.planned
@@ -100,7 +97,7 @@ def _journalled(
     policy = run.plan.policy if run.plan is not None else None
     at = journal.timestamp(time.time(), policy)
     head = journal.run_line(run.id, command, at, store.place, policy, VERSION, about)
-    book = Journal.start(store.roots, head, planned.lines())
+    book = Journal.start(store.roots, head, planned.spool.blocks())
     summary = Summary()
 
     def sealed(line: SealedLine) -> None:

@@ -29,18 +29,16 @@ from store.packs import OpenPack, PackWriter
 _decode = msgspec.json.Decoder(Action).decode
 
 
-def compacted(
-    desk: Desk, planned: PlannedStore, wanted: Sequence[tuple[int, int]]
-) -> Iterator[list[Outcome]]:
-    """Rewrite the packs of some actions, by their places in the plan and where their lines begin there."""
+def compacted(desk: Desk, planned: PlannedStore, wanted: Sequence[int]) -> Iterator[list[Outcome]]:
+    """Rewrite the packs of some actions, by their places in the plan."""
     loader = Loader(desk.place, desk.run, desk.roots.stats)
     crew: Crew[Job, Done] = Crew(desk.jobs, loader, desk.stop)
     try:
         with crew:
-            for n, offset in wanted:
+            for n in wanted:
                 if desk.stop():
                     return
-                action = _decode(planned.line_at(offset))
+                action = _decode(planned.line(n))
                 yield [_compact(desk, crew, n, action)]
     finally:
         loader.close()

@@ -15,8 +15,8 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from maint.contract import Candidate
-from maint.spool import temporary
 from maint.verdicts import Act, Compare, Kept
+from store.spool import temporary
 
 _TABLE = """CREATE TABLE candidates (
     number INTEGER PRIMARY KEY, position INTEGER, "group" BLOB, key BLOB, time REAL, bytes INTEGER, old INTEGER,

@@ -248,7 +248,7 @@ def _tasks(planned: PlannedStore, sessions: Sequence[Chosen]) -> Iterator[list[_
         if task and (size + each.size > _TASK_BYTES or len(task) >= _TASK_SESSIONS):
             yield task
             task, size = [], 0
-        task.append((each.n, planned.line_at(each.offset).rstrip(b"\n")))
+        task.append((each.n, planned.line(each.n)))
         size += each.size
     if task:
         yield task

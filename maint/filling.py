@@ -38,10 +38,9 @@ _decode = msgspec.json.Decoder(Action).decode
 
 
 class Chosen(NamedTuple):
-    """A session in line to be packed: its place in the plan, where its line begins, and its bytes."""
+    """A session in line to be packed: its place in the plan, and its bytes."""
 
     n: int
-    offset: int
     size: int
     files: int = 1
 
@@ -89,7 +88,7 @@ class Beside(Protocol):
 
 
 class Filler:
-    """Fills packs over a crew; ``line_at`` gives the action whose line begins there.
+    """Fills packs over a crew; ``line_of`` gives the action of a place in the plan.
 
     ``owned`` tells the folders that the program makes for one session alone.
     """
@@ -99,7 +98,7 @@ class Filler:
         crew: Crew[Job, Done],
         roots: RootFds,
         level: int,
-        line_at: Callable[[int], bytes],
+        line_of: Callable[[int], bytes],
         progress: Callable[[int], None],
         owned: Owned,
     ) -> None:
@@ -108,7 +107,7 @@ class Filler:
         self._pays_long: dict[tuple[str, str], bool] = {}
         self._roots = roots
         self._level = level
-        self._line_at = line_at
+        self._line_of = line_of
         self._progress = progress
 
     def fill(
@@ -162,7 +161,7 @@ class Filler:
         task: list[Job] = []
         size = 0
         for each in sessions:
-            task.append(Load(each.n, self._line_at(each.offset).rstrip(b"\n"), self._level))
+            task.append(Load(each.n, self._line_of(each.n), self._level))
             size += each.size
             if size >= _TASK_BYTES or len(task) >= _TASK_SESSIONS:
                 yield task
@@ -175,7 +174,7 @@ class Filler:
         return all(self._fill_large(draft, each) for each in sessions)
 
     def _fill_large(self, draft: Draft, chosen: Chosen) -> bool:
-        line = self._line_at(chosen.offset).rstrip(b"\n")
+        line = self._line_of(chosen.n)
         action = _decode(line)
         session = wanted(self._roots, chosen.n, action, self._owned)
         first = len(draft.writer.spans)
@@ -238,7 +237,7 @@ class Filler:
 
     def _trials(self, sessions: Iterable[Chosen]) -> Iterator[list[Job]]:
         for each in sessions:
-            for member in _decode(self._line_at(each.offset)).members:
+            for member in _decode(self._line_of(each.n)).members:
                 size = member.fingerprint.size
                 if size >= packing.LARGE:
                     yield [Trial(member, min(size, TRIAL), self._level)]

@@ -32,7 +32,7 @@ _decode = msgspec.json.Decoder(Action).decode
 class Handover:
     """What is done for one pack after it was filled.
 
-    ``line_at`` gives the action of each session that was packed, by its place in the plan, and ``at_once`` says
+    ``line_of`` gives the action of each session that was packed, by its place in the plan, and ``at_once`` says
     whether the room of originals is wanted at once.
     """
 

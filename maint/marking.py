@@ -18,15 +18,15 @@ _decode = msgspec.json.Decoder(Action).decode
 
 
 def marked(
-    desk: Desk, planned: PlannedStore, wanted: Sequence[tuple[int, int]], undone: set[str]
+    desk: Desk, planned: PlannedStore, wanted: Sequence[int], undone: set[str]
 ) -> Iterator[list[Outcome]]:
-    """Set the marks that some actions ask for, by their places in the plan and where their lines begin there.
+    """Set the marks that some actions ask for, by their places in the plan.
 
     Sessions in ``undone`` are passed over: what should have come back first did not.
     """
     by_pack: dict[str, list[tuple[int, Action]]] = {}
-    for n, offset in wanted:
-        action = _decode(planned.line_at(offset))
+    for n in wanted:
+        action = _decode(planned.line(n))
         first = action.after or action.session
         if first in undone:
             yield [outcome_of(n, action, Result.SKIPPED, f"{first} was not seen to")]

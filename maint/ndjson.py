@@ -47,7 +47,7 @@ def plan_lines(plan: Plan) -> Iterator[bytes]:
     }
     yield _encode(head) + b"\n"
     for store in plan.stores:
-        yield from store.lines()
+        yield from store.spool.blocks()
 
 
 def outcome_line(outcome: Outcome) -> bytes:

@@ -7,7 +7,6 @@ import math
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from typing import IO
 
 import msgspec
 
@@ -15,9 +14,10 @@ from maint import singles, unseen
 from maint.actions import PAYLOAD, Action, Verb
 from maint.comparing import Candidates, entry
 from maint.copies import Copies
+from maint.drafts import Draft, enter
 from maint.judge import Compared, Judge
+from maint.phases import phase_of
 from maint.planned import PlannedStore
-from maint.survey import Draft, write_draft
 from maint.verdicts import Act, Compare, Verdict
 from policies import Policy
 from store import archives, names, opening
@@ -28,6 +28,7 @@ from store.layout import layout_of
 from store.marks import Why
 from store.roots import RootFds
 from store.single import Filed
+from store.spool import Spool
 
 DEAD_SHARE = 0.1
 """A pack of whose packed bytes more than this share counts no more is rewritten."""
@@ -113,7 +114,7 @@ def is_packed(shelf: Shelf, session: str | None) -> bool:
 
 
 def look_at_packs(
-    shelf: Shelf, store: PlannedStore, judge: Judge, candidates: Candidates, spool: IO[bytes]
+    shelf: Shelf, store: PlannedStore, judge: Judge, candidates: Candidates, drafts: Spool
 ) -> None:
     """Count what is in packs, tell what is wrong with them, and judge their sessions as the policy asks for it.
 
@@ -122,7 +123,7 @@ def look_at_packs(
     """
     store.problems += unseen.away(shelf.place, shelf.roots)
     if shelf.has_packs:
-        _look_into_packs(shelf, store, judge, candidates, spool)
+        _look_into_packs(shelf, store, judge, candidates, drafts)
     if not judge.sessions:
         return
     for found in singles.singles(shelf.place, shelf.roots):
@@ -130,11 +131,11 @@ def look_at_packs(
             store.archived += 1
             store.archived_bytes += found.file.fingerprint.size
             if names.run_time(found.run) <= judge.idle_before:
-                _judge(shelf, store, judge, candidates, spool, singles.as_archived(found), found.file)
+                _judge(shelf, store, judge, candidates, drafts, singles.as_archived(found), found.file)
 
 
 def _look_into_packs(
-    shelf: Shelf, store: PlannedStore, judge: Judge, candidates: Candidates, spool: IO[bytes]
+    shelf: Shelf, store: PlannedStore, judge: Judge, candidates: Candidates, drafts: Spool
 ) -> None:
     with shelf.open() as catalogue:
         store.problems += unseen.damaged(shelf.place, catalogue)
@@ -145,7 +146,7 @@ def _look_into_packs(
         for each in catalogue.sessions():
             if names.run_time(each.run) <= judge.idle_before:
                 with_ = whole.get(each.entry.id.removesuffix(PAYLOAD)) if _is_payload(each) else None
-                _judge(shelf, store, judge, candidates, spool, each, with_=with_)
+                _judge(shelf, store, judge, candidates, drafts, each, with_=with_)
 
 
 def _is_payload(each: Archived) -> bool:
@@ -168,7 +169,7 @@ def _judge(
     store: PlannedStore,
     judge: Judge,
     candidates: Candidates,
-    spool: IO[bytes],
+    drafts: Spool,
     each: Archived,
     file: Member | None = None,
     *,
@@ -200,9 +201,10 @@ def _judge(
         if number is None:
             return
     pass_name = judge.pass_name(claim.position)
-    line = _encode(_expiring(shelf, session, each, pass_name, claim.verdict, file))
+    action = _expiring(shelf, session, each, pass_name, claim.verdict, file)
     store.expiring += number is None
-    write_draft(spool, Draft(line, claim.position, Verb.PRUNE, session.bytes, number=number))
+    draft = Draft(_encode(action), claim.position, Verb.PRUNE, session.bytes, phase_of(action), number=number)
+    enter(draft, store, drafts)
 
 
 def key_of(session: Session, each: Archived) -> str:

@@ -1,29 +1,25 @@
 """A plan as data: what is there, what is to be done, in order, and why none of it may be done, if so."""
 
+from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from io import BytesIO
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import compress
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from maint.actions import Action, Verb
+from maint.phases import Phase, phase_of
 from maint.tally import Tally
 from maint.verdicts import Act, Kept
 from store.facts import Place, Problem
+from store.spool import Spool
 
-if TYPE_CHECKING:  # bringing a session back needs no policy, and a single action no temporary file
-    from maint.spool import Spool
+if TYPE_CHECKING:  # bringing a session back needs no policy
     from policies import Policy
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Action).decode
-
-
-def _new_spool() -> "Spool":
-    from maint.spool import Spool  # noqa: PLC0415  it takes a temporary file's module
-
-    return Spool()
 
 
 class PlannedStore(msgspec.Struct):
@@ -45,34 +41,36 @@ class PlannedStore(msgspec.Struct):
     expiring: int = 0
     """Of the planned `Verb.PRUNE`, those of sessions in packs."""
 
-    spool: "Spool | BytesIO" = msgspec.field(default_factory=_new_spool)
+    spool: Spool = msgspec.field(default_factory=Spool)
+    """The actions in order, a line of JSON each."""
+
+    phases: bytearray = msgspec.field(default_factory=bytearray)
+    """When each of them is done."""
 
     def add(self, action: Action) -> None:
         """Append an action."""
-        self.add_line(_encode(action), action.verb, action.bytes)
+        self.add_line(_encode(action), action.verb, action.bytes, phase_of(action))
 
-    def add_line(self, line: bytes, verb: Verb, size: int) -> None:
-        """Append an action that is JSON already; verb and bytes are its own."""
-        self.spool.write(line + b"\n")
+    def add_line(self, line: bytes, verb: Verb, size: int, phase: Phase) -> None:
+        """Append an action that is JSON already; verb, bytes and phase are its own."""
+        self.spool.append(line + b"\n")
+        self.phases.append(phase)
         self.planned[verb] += 1
         self.planned_bytes[verb] += size
 
-    def lines(self) -> Iterator[bytes]:
-        """The actions in order, a line of JSON each."""
-        self.spool.seek(0)
-        for line in self.spool:  # noqa: UP028  `yield from` would close the file with this generator
-            yield line
+    def line(self, n: int) -> bytes:
+        """The action of this place as JSON."""
+        return self.spool[n][:-1]
 
-    def line_at(self, offset: int) -> bytes:
-        """The line that begins there; not to be asked while `lines` is at work."""
-        if isinstance(self.spool, BytesIO):
-            self.spool.seek(offset)
-            return self.spool.readline()
-        return self.spool.line_at(offset)
+    def of(self, phase: Phase) -> Sequence[int]:
+        """The places of the actions of a phase, in order."""
+        if phase not in self.phases:
+            return ()
+        return array("Q", compress(range(len(self.phases)), map(phase.__eq__, self.phases)))
 
     def actions(self) -> Iterator[Action]:
         """The actions in order."""
-        return map(_decode, self.lines())
+        return map(_decode, self.spool)
 
 
 class Plan(msgspec.Struct):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -10,6 +10,7 @@ from maint import laps
 from maint.actions import Action, Verb
 from maint.comparing import Candidates
 from maint.contract import Candidate, Setting, known_passes
+from maint.drafts import Draft, decoded, encoded
 from maint.grace import grace_of
 from maint.judge import (
     Judge,
@@ -24,13 +25,13 @@ from maint.packed import Shelf, copies_of, is_packed, look_at_packs, payloads_of
 from maint.planned import Plan, PlannedStore
 from maint.refusing import clock_refusal, refusals
 from maint.run import Progress
-from maint.spool import Spool
-from maint.survey import SMALL, Draft, Reader, StoreSurvey, read_draft, read_drafts, survey, write_draft
+from maint.survey import SMALL, Reader, StoreSurvey, survey
 from maint.verdicts import Act, Kept
 from policies import NameTemplate, Policy
 from store.facts import Listing, Member, Place, Problem
 from store.layout import Moment, layout_of
 from store.memory import Learned, Memory
+from store.spool import Spool
 from store.trash import Trashed
 
 _encode = msgspec.json.Encoder().encode
@@ -67,14 +68,14 @@ class Ground:
 
 
 class _Read(NamedTuple):
-    """A store of which all sessions have been read and judged; ``drafts`` are those of its actions."""
+    """A store of which all sessions have been read and judged; ``drafts`` are the actions that are still open."""
 
     ground: Ground
     judge: Judge
     store: PlannedStore
     found: StoreSurvey
     listing: Listing
-    drafts: IO[bytes]
+    drafts: Spool
 
 
 def make_plan(
@@ -132,7 +133,7 @@ def _read(
     layout = layout_of(place.kind)
     judge = Judge(policy, known_passes(), place.name, now, ground.spared)
     judge.watch(laps.judging)
-    drafts: IO[bytes] = Spool()
+    store, drafts = PlannedStore(place), Spool()
     laps.enter("list")
     with as_owner_of(ground.shelf.roots):
         try:
@@ -143,13 +144,14 @@ def _read(
         copies = copies_of(ground.shelf, policy)
         is_worth_it = len(listing.entries) > SMALL and layout.lasting is not None
         memory = ground.memory if is_worth_it else Memory("")
-        learned = Learned(memory, Spool()) if is_worth_it and ground.learns is not None else None
+        learned = Learned(memory) if is_worth_it and ground.learns is not None else None
         filled = payloads_of(ground.shelf).told
         reader = Reader(place, layout, listing, judge, copies, filled, memory, learns=learned is not None)
         found = survey(
             place,
             listing,
             reader,
+            store,
             drafts,
             jobs=jobs,
             stop=stop,
@@ -160,7 +162,7 @@ def _read(
         if learned is not None and ground.learns is not None and found.complete and learned.is_news():
             ground.learns(learned)
         laps.enter("decide")
-        store = PlannedStore(place, found.tally, found.problems, complete=found.complete)
+        store.tally, store.problems, store.complete = found.tally, found.problems, found.complete
         archived = Judge(policy, known_passes(), place.name, now, ground.spared, of="archived")
         look_at_packs(ground.shelf, store, archived, candidates, drafts)
     return _Read(ground, judge, store, found, listing, drafts)
@@ -172,7 +174,7 @@ def _decide(read: _Read, policy: Policy, going: bytearray) -> None:
     ``going`` says of each candidate whether it goes.
     """
     _, judge, store, found, listing, _ = read
-    _plan_sessions(read, policy, going)
+    _plan_open(read, policy, going)
     for index in listing.indexes:
         told = judge.other(judge.indexes, index)
         if told is not None and isinstance(told[1], Act):
@@ -197,14 +199,13 @@ def _decide(read: _Read, policy: Policy, going: bytearray) -> None:
             store.add(action_for_other(store.place, lock, told[0].options.pass_name, told[1], after))
 
 
-def _plan_sessions(read: _Read, policy: Policy, going: bytearray) -> None:
-    """Make actions of the drafts, in their order; children come behind all others, and only with their parents."""
+def _plan_open(read: _Read, policy: Policy, going: bytearray) -> None:
+    """Decide what was open, in its order; children come behind all others, and only with their parents."""
     _, _, store, found, _, drafts = read
     moved: dict[str, float] = {}
     children: list[Child] = []
-    leaving: set[str] = set()
     with Spool() as waiting, drafts:
-        for draft in read_drafts(drafts):
+        for draft in map(decoded, drafts):
             if draft.number is not None:
                 if not going[draft.number]:
                     continue
@@ -213,15 +214,18 @@ def _plan_sessions(read: _Read, policy: Policy, going: bytearray) -> None:
             if draft.rename_at is not None:
                 line = _named(draft, draft.rename_at, policy, found.taken, moved)
             if draft.parent is not None:
-                children.append(Child(waiting.tell(), _decode(line).session, draft.parent))
-                write_draft(waiting, msgspec.structs.replace(draft, line=line, rename_at=None))
+                place = waiting.append(encoded(msgspec.structs.replace(draft, line=line)))
+                children.append(Child(place, _decode(line).session, draft.parent))
                 continue
-            if found.parents and (action := _decode(line)).session in found.parents and takes_away(action):
-                leaving.add(action.session)
-            store.add_line(line, draft.verb, draft.bytes)
-        for offset in with_their_parents(children, leaving):
-            draft = read_draft(waiting.line_at(offset))
-            store.add_line(draft.line, draft.verb, draft.bytes)
+            store.add_line(line, draft.verb, draft.bytes, draft.phase)
+        if not children:
+            return
+        leaving = {
+            each.session for each in store.actions() if each.session in found.parents and takes_away(each)
+        }
+        for place in with_their_parents(children, leaving):
+            draft = decoded(waiting[place])
+            store.add_line(draft.line, draft.verb, draft.bytes, draft.phase)
 
 
 def _check(read: _Read, policy: Policy, now: float) -> None:

@@ -9,7 +9,6 @@ memory does not grow with the store, but for its list of names.
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import IO
 
 import msgspec
 
@@ -17,8 +16,11 @@ from maint import laps
 from maint.actions import Verb
 from maint.comparing import Candidates, Entry, entry
 from maint.copies import Copies
+from maint.drafts import Draft, enter
 from maint.judge import PROTECTED_STATES, Claim, Compared, Judge, action_for
 from maint.kin import takes_away
+from maint.phases import phase_of
+from maint.planned import PlannedStore
 from maint.run import Progress
 from maint.tally import Tally
 from maint.verdicts import Act, Compare
@@ -29,6 +31,7 @@ from store.layout import Layout
 from store.listing import lists
 from store.memory import Learned, Memory, Piece, again, piece_of
 from store.names import printable
+from store.spool import Spool
 
 CHUNK = 1000
 """Sessions a task: enough to make a task's costs vanish, few enough to show progress and to share work evenly."""
@@ -40,23 +43,6 @@ SMALL = 2000
 _CORRUPT, _UNKNOWN, _CRASHED = State.CORRUPT, State.UNKNOWN, State.CRASHED
 
 _encode = msgspec.json.Encoder().encode
-
-
-class Draft(msgspec.Struct):
-    """An action in JSON as it will stand in the plan, unless something is still open.
-
-    ``position`` is the place of its pass in the policy; verb and bytes are the action's own.
-    With ``rename_at`` it waits for a unique name, with ``number`` for what becomes of that candidate.
-    With ``parent`` it waits for that session, which must go too, or this one stays.
-    """
-
-    line: bytes
-    position: int
-    verb: Verb
-    bytes: int
-    rename_at: float | None = None
-    number: int | None = None
-    parent: str | None = None
 
 
 class Found(msgspec.Struct):
@@ -212,7 +198,7 @@ class Reader:
         parent = session.parent if takes_away(action) else None
         if parent is not None:
             action = msgspec.structs.replace(action, after=parent)
-        return Draft(_encode(action), position, act.verb, action.bytes, parent=parent)
+        return Draft(_encode(action), position, act.verb, action.bytes, phase_of(action), parent=parent)
 
     def _enter(self, session: Session, found: Found, compared: Iterable[Compared]) -> None:
         """Enter the session for the comparisons it takes part in."""
@@ -229,7 +215,8 @@ def survey(
     place: Place,
     listing: Listing,
     reader: Reader,
-    spool: IO[bytes],
+    store: PlannedStore,
+    drafts: Spool,
     *,
     jobs: int,
     stop: Callable[[], bool],
@@ -237,7 +224,9 @@ def survey(
     candidates: Candidates,
     learned: Learned | None = None,
 ) -> StoreSurvey:
-    """Read and judge all sessions of a listing; what is to be done goes to the spool, in the order of the listing.
+    """Read and judge all sessions of a listing; what is to be done goes into the plan, in the order of the listing.
+
+    What is still open goes to ``drafts``, in that order, too.
 
     ``candidates`` gets what is to be compared, ``learned`` what is to be remembered.
 
@@ -267,42 +256,9 @@ def survey(
         for draft in answer.drafts:
             if draft.number is not None:
                 draft.number += before
-            write_draft(spool, draft)
+            enter(draft, store, drafts)
         if learned is not None and answer.piece is not None:
             learned.take(answer.piece)
         progress(place.name, done, total)
     result.complete = done == total
     return result
-
-
-_SEPARATOR = b"\x1f"
-
-
-def write_draft(spool: IO[bytes], draft: Draft) -> None:
-    """Append a draft to a spool: one line; JSON and ids hold no separator."""
-    rename_at = b"" if draft.rename_at is None else repr(draft.rename_at).encode()
-    number = b"" if draft.number is None else b"%d" % draft.number
-    parent = (draft.parent or "").encode()
-    head = b"%d %d" % (draft.position, draft.bytes), draft.verb.encode(), rename_at, number, parent
-    spool.write(_SEPARATOR.join((*head, draft.line)) + b"\n")
-
-
-def read_drafts(spool: IO[bytes]) -> Iterator[Draft]:
-    """All drafts of a spool, from its beginning."""
-    spool.seek(0)
-    yield from map(read_draft, spool)
-
-
-def read_draft(line: bytes) -> Draft:
-    """The draft that was written as this line."""
-    numbers, verb, rename_at, number, parent, action = line.split(_SEPARATOR, 5)
-    position, size = map(int, numbers.split())
-    return Draft(
-        action.rstrip(b"\n"),
-        position,
-        Verb(verb.decode()),
-        size,
-        float(rename_at) if rename_at else None,
-        int(number) if number else None,
-        parent.decode() or None,
-    )

@@ -136,8 +136,8 @@ class Unfiler(Reaching):
         durable.sync_file_system(self.roots[self.roots.first], self._place.path)
 
 
-def unfiled(desk: Desk, planned: PlannedStore, wanted: Sequence[tuple[int, int]]) -> Iterator[list[Outcome]]:
-    """Bring back the sessions of some actions, by their places in the plan and where their lines begin there."""
+def unfiled(desk: Desk, planned: PlannedStore, wanted: Sequence[int]) -> Iterator[list[Outcome]]:
+    """Bring back the sessions of some actions, by their places in the plan."""
     unfiler = Unfiler(desk.place, desk.run, desk.roots.stats)
     crew: Crew[_Numbered, list[Outcome]] = Crew(desk.jobs if len(wanted) > 1 else 1, unfiler, desk.stop)
     try:
@@ -152,11 +152,11 @@ def unfiled(desk: Desk, planned: PlannedStore, wanted: Sequence[tuple[int, int]]
         unfiler.close()
 
 
-def _tasks(planned: PlannedStore, wanted: Sequence[tuple[int, int]]) -> Iterator[list[_Numbered]]:
+def _tasks(planned: PlannedStore, wanted: Sequence[int]) -> Iterator[list[_Numbered]]:
     task: list[_Numbered] = []
     size = 0
-    for n, offset in wanted:
-        line = planned.line_at(offset).rstrip(b"\n")
+    for n in wanted:
+        line = planned.line(n)
         task.append((n, line))
         size += _decode(line).bytes
         if size >= _TASK_BYTES or len(task) >= _TASK_SESSIONS:

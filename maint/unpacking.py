@@ -65,10 +65,9 @@ _decode_mark = msgspec.json.Decoder(_Mark).decode
 
 
 class _Place(NamedTuple):
-    """An action that waits for its session to be found: its place, where its line begins, and the bytes it is about."""
+    """An action that waits for its session to be found: its place in the plan, and the bytes it is about."""
 
     n: int
-    offset: int
     size: int
 
 
@@ -168,16 +167,16 @@ class Unpacker(Reaching):
         return outcomes
 
 
-def restored(desk: Desk, planned: PlannedStore, wanted: Sequence[tuple[int, int]]) -> Iterator[list[Outcome]]:
-    """Bring back the sessions of some actions, by their places in the plan and where their lines begin there."""
+def restored(desk: Desk, planned: PlannedStore, wanted: Sequence[int]) -> Iterator[list[Outcome]]:
+    """Bring back the sessions of some actions, by their places in the plan."""
     by_pack: dict[str, dict[str, _Place]] = {}
-    files: list[tuple[int, int]] = []
-    for n, offset in wanted:
-        found = _decode_outline(planned.line_at(offset))
+    files: list[int] = []
+    for n in wanted:
+        found = _decode_outline(planned.line(n))
         if names.parse_pack_name(found.pack) is None:
-            files.append((n, offset))
+            files.append(n)
             continue
-        by_pack.setdefault(found.pack, {})[found.session] = _Place(n, offset, found.bytes)
+        by_pack.setdefault(found.pack, {})[found.session] = _Place(n, found.bytes)
     unpacker = Unpacker(desk.place, desk.run, desk.roots.stats)
     crew: Crew[Wanted, list[Outcome]] = Crew(desk.jobs if len(wanted) > 1 else 1, unpacker, desk.stop)
     tasks = _tasks(desk, planned, by_pack)
@@ -215,7 +214,7 @@ def _tasks(
                 place = places.pop(session)
                 if source is None:
                     source = Source(label, pack, *catalogue.frames_of(label, pack))
-                task.append(Wanted(place.n, planned.line_at(place.offset), source, line))
+                task.append(Wanted(place.n, planned.line(place.n), source, line))
                 size += place.size
                 if size >= _TASK_BYTES or len(task) >= _TASK_SESSIONS:
                     yield task
@@ -225,7 +224,7 @@ def _tasks(
 
 
 def _missing(planned: PlannedStore, place: _Place) -> Outcome:
-    action = _decode(planned.line_at(place.offset))
+    action = _decode(planned.line(place.n))
     return outcome_of(place.n, action, Result.SKIPPED, f"it is not in {action.pack} now")
 
 

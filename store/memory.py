@@ -26,13 +26,13 @@ import struct
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import IO
 
 import msgspec
 
 from store import durable, frames, names, opening
 from store.facts import Place, Problem, Session
 from store.frames import Damaged
+from store.spool import Spool
 
 SETTLING = 60.0
 """Seconds before it was read in which a file must not have changed, if what was read is to be remembered.
@@ -44,7 +44,6 @@ _LEVEL = 1
 _TRAILER = struct.Struct("<QII8s")
 _MAGIC = b"maintfct"
 _MOST_LIST, _MOST_FRAME = 1 << 26, 1 << 26
-_PIECE = 1 << 20
 
 Read = Callable[[list[str]], Iterator[Session | Problem]]
 
@@ -262,9 +261,9 @@ def piece_of(
 class Learned:
     """What a survey has read, in the order of the entries, until it is written."""
 
-    def __init__(self, memory: Memory, spool: IO[bytes]) -> None:
+    def __init__(self, memory: Memory) -> None:
         self._memory = memory
-        self._spool = spool
+        self._spool = Spool()
         self._blocks: list[Block] = []
         self._same = 0
 
@@ -278,9 +277,8 @@ class Learned:
             self._add(Block(piece.first, piece.last, 0, 0, piece.size, piece.sessions), piece.frame)
 
     def _add(self, block: Block, frame: bytes) -> None:
-        at = self._spool.tell()
-        self._blocks.append(msgspec.structs.replace(block, offset=at, packed=len(frame)))
-        self._spool.write(frame)
+        self._blocks.append(msgspec.structs.replace(block, offset=self._spool.size, packed=len(frame)))
+        self._spool.append(frame)
 
     def is_news(self) -> bool:
         """Whether something else is known than what stands there already."""
@@ -305,14 +303,11 @@ class Learned:
                 os.close(fd)
 
     def _write(self, fd: int) -> None:
-        self._spool.seek(0)
-        at = 0
-        while data := self._spool.read(_PIECE):
+        for data in self._spool.blocks():
             durable.write_all(fd, data)
-            at += len(data)
         content = _encode(_List(self._memory.about, self._blocks))
         packed = frames.compress(content, _LEVEL)
-        durable.write_all(fd, packed + _TRAILER.pack(at, len(packed), len(content), _MAGIC))
+        durable.write_all(fd, packed + _TRAILER.pack(self._spool.size, len(packed), len(content), _MAGIC))
 
 
 def _evenly(entries: list[str], size: int) -> Iterator[list[str]]:

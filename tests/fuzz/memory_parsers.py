@@ -1,6 +1,5 @@
 """The parser of what is remembered of sessions, raw and forged: what is forged has lengths and checksums that are right."""
 
-import io
 import os
 from pathlib import Path
 
@@ -55,7 +54,7 @@ def _remember(world: World, root: int) -> bytes:
     listing = layout.discover(world.place, Moment(world.now, DAY))
     found = list(layout.read(world.place, listing.context, listing.entries))
     sessions = [each for each in found if isinstance(each, Session)]
-    learned = Learned(Memory(_ABOUT), io.BytesIO())
+    learned = Learned(Memory(_ABOUT))
     for some in (sessions[:4], sessions[4:]):
         learned.take(memory.piece_of(some, {}, None, world.now + DAY))
     learned.write(root)

@@ -57,7 +57,7 @@ def told(run: Run) -> tuple[list[bytes], Any]:
     """All that a plan says, but for its name."""
     assert run.plan is not None
     (store,) = run.plan.stores
-    return list(store.lines()), (store.tally, store.problems, store.refusals)
+    return list(store.spool), (store.tally, store.problems, store.refusals)
 
 
 def without_memory(world: World) -> tuple[list[bytes], Any]:

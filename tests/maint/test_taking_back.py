@@ -117,7 +117,7 @@ def test_run_killed_before_its_first_action_is_done_by_the_next(ill: World) -> N
     assert plan.plan is not None
     with open_roots(ill.place) as roots:
         head = journal.run_line(plan.id, "sweep", "now", ill.place, ill.policy, "0", None)
-        journal.Journal.start(roots, head, plan.plan.stores[0].lines()).close()
+        journal.Journal.start(roots, head, plan.plan.stores[0].spool).close()
     assert sum(done(ill.sweep()).values()) == 7
     assert isinstance(lines_of(ill, plan.id)[-1], EndLine)
 

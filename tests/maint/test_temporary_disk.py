@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 LINES = """
-from maint.spool import Spool
+from store.spool import Spool
 with Spool() as spool:
     for _ in range(20_000):
-        spool.write(b"x" * 999 + b"\\n")
-    spool.seek(0)
+        spool.append(b"x" * 1000)
 """
 
 CANDIDATES = """

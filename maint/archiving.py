@@ -224,10 +224,13 @@ def _in_order(planned: PlannedStore, wanted: Sequence[int]) -> Iterator[tuple[Pa
     """The sessions by the way they are to be packed, alike ones side by side: by project, then by start."""
     projects: dict[str | None, int] = {}
     ways: dict[Packing, tuple[list[tuple[int, float]], list[Chosen]]] = {}
+    last: Packing | None = None
     for n in wanted:
         found = _decode_outline(planned.line(n))
+        if found.packing != last:  # nearly always it is the same
+            last = found.packing
+            keys, sessions = ways.setdefault(last, ([], []))
         project = projects.setdefault(found.account.project, len(projects))
-        keys, sessions = ways.setdefault(found.packing, ([], []))
         keys.append((project, found.account.started_at or 0.0))
         sessions.append(Chosen(n, found.bytes, len(found.members)))
     for how, (keys, sessions) in ways.items():

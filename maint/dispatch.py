@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from maint import laps
-from maint.actions import Action, Outcome, Result, Verb, outcome_of
+from maint.actions import Action, Outcome, Result, outcome_of
 from maint.desk import Desk
 from maint.execute import Hands
 from maint.indexing import Touched, keep_true
@@ -15,9 +15,6 @@ from maint.workers import Crew, Died
 
 BATCH = 128
 """Actions a task: few enough that a stop is prompt, enough that sending them costs nothing."""
-
-LAST_VERBS = (Verb.UNLOCK, Verb.EXPIRE_TRASH)
-"""Verbs that wait until the sessions are done, because they take away what leads to them."""
 
 
 _CALLED = {
@@ -40,7 +37,8 @@ def outcomes_of(desk: Desk, planned: PlannedStore) -> Iterator[list[Outcome]]:
     undone: set[str] = set()
     touched = Touched(desk.place)
     hands = Hands(desk.place, desk.run, desk.roots.stats)
-    crew: Crew[_Numbered, list[Outcome]] = Crew(_jobs(desk, planned), hands, desk.stop)
+    jobs = desk.jobs if planned.phases.count(Phase.SINGLY) > BATCH else 1
+    crew: Crew[_Numbered, list[Outcome]] = Crew(jobs, hands, desk.stop)
     try:
         laps.enter("change sessions")
         for task, answer in crew.run(_batches(planned)):
@@ -114,12 +112,6 @@ def _of_packs(
             from maint.compacting import compacted  # noqa: PLC0415
 
             return compacted(desk, planned, wanted)
-
-
-def _jobs(desk: Desk, planned: PlannedStore) -> int:
-    together = (*LAST_VERBS, Verb.ARCHIVE, Verb.COMPACT)
-    singly = sum(count for verb, count in planned.planned.items() if verb not in together)
-    return desk.jobs if singly > BATCH else 1
 
 
 def _after(hands: Hands, n: int, action: Action, undone: set[str]) -> Outcome:

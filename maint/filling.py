@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -37,7 +37,7 @@ ROOM = 256 << 10
 _decode = msgspec.json.Decoder(Action).decode
 
 
-class Chosen(NamedTuple):
+class Chosen(msgspec.Struct, frozen=True, gc=False):
     """A session in line to be packed: its place in the plan, and its bytes."""
 
     n: int

@@ -126,15 +126,15 @@ class Journal:
 
     @classmethod
     def start(cls, roots: RootFds, head: RunLine, intents: Iterable[bytes]) -> "Journal":
-        """Write the run and what it intends; durable on return."""
+        """Write the run and what it intends, lines in parts of any length; durable on return."""
         path = names.journal_path(head.run)
         folder = make_folders(roots[roots.first], names.JOURNAL)
         try:
             fd = durable.create(folder, path.rpartition("/")[2])
             try:
                 buffer = bytearray(_encode(head) + b"\n")
-                for line in intents:
-                    buffer += line
+                for part in intents:
+                    buffer += part
                     if len(buffer) > 1 << 20:
                         durable.write_all(fd, buffer)
                         buffer.clear()

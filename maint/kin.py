@@ -11,7 +11,7 @@ from maint.actions import REMOVES_SESSIONS, Action
 
 
 class Child(NamedTuple):
-    """An action that would take a session away from the one that began it: its place among the drafts of its store."""
+    """An action that would take a session away from the one that began it: its place among those of its store that wait."""
 
     place: int
     session: str

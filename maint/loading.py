@@ -38,7 +38,7 @@ TRIAL = frames.LONG_FRAME
 """Bytes of a large session that are packed both ways to see which one pays: fewer would not show what repeats."""
 
 
-class Load(NamedTuple):
+class Load(msgspec.Struct, frozen=True, gc=False):
     """A session to be packed as a whole: its place in the plan, and its action as JSON."""
 
     n: int
@@ -83,7 +83,7 @@ class CheckFile(NamedTuple):
     path: str
 
 
-class Leave(NamedTuple):
+class Leave(msgspec.Struct, frozen=True, gc=False):
     """A session whose pack is sealed, and what is to become of the original: remove it, trash it or keep it.
 
     With ``at_once`` its room is free when the job is done.

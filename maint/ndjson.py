@@ -27,7 +27,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def plan_lines(plan: Plan) -> Iterator[bytes]:
-    """The plan line and a line an action."""
+    """The plan line and a line an action, as parts that need not end where lines do."""
     head = {
         "type": "plan",
         "run": plan.run,

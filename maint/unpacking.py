@@ -64,7 +64,7 @@ class _Mark(msgspec.Struct, frozen=True, gc=False):
 _decode_mark = msgspec.json.Decoder(_Mark).decode
 
 
-class _Place(NamedTuple):
+class _Place(msgspec.Struct, frozen=True, gc=False):
     """An action that waits for its session to be found: its place in the plan, and the bytes it is about."""
 
     n: int
@@ -81,7 +81,7 @@ class Source(NamedTuple):
     digests: list[bytes]
 
 
-class Wanted(NamedTuple):
+class Wanted(msgspec.Struct, frozen=True, gc=False):
     """A session to be brought back: its place in the plan, its action as JSON, its pack, and its line there."""
 
     n: int

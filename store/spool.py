@@ -3,6 +3,7 @@
 Whatever is asked of a spool raises OSError when the disk for temporary files is full or fails, and names its folder.
 """
 
+import errno
 import os
 from array import array
 from collections.abc import Iterator
@@ -71,9 +72,9 @@ class Spool:
     def blocks(self) -> Iterator[bytes]:
         """All of it as large parts, which do not end where pieces end."""
         for start in range(0, self._written, _BLOCK):
-            yield self._read(min(_BLOCK, self._written - start), start)
-        if self._tail:
-            yield bytes(self._tail)
+            yield self._read(_BLOCK, start)
+        for start in range(0, len(self._tail), _BLOCK):
+            yield bytes(self._tail[start : start + _BLOCK])
 
     def close(self) -> None:
         """Let go of all of it."""
@@ -110,7 +111,15 @@ class Spool:
         self._tail.clear()
 
     def _read(self, size: int, start: int) -> bytes:
+        """So many bytes of the file, or as many as there are from there on."""
+        size = min(size, self._written - start)
         try:
-            return os.pread(self._fd, size, start)
+            data = os.pread(self._fd, size, start)
+            while len(data) < size:  # what is in the way is told only to whoever asks from there on
+                more = os.pread(self._fd, size - len(data), start + len(data))
+                if not more:
+                    raise OSError(errno.EIO, "it ended early")  # noqa: TRY301  as any other error of the file
+                data += more
         except OSError as error:
             raise temporary(error.errno) from error
+        return data

@@ -1,5 +1,6 @@
 """Pieces that wait until all are there: each is found again by its number, in memory and in a file."""
 
+import errno
 import os
 import random
 from pathlib import Path
@@ -55,3 +56,51 @@ def test_file_of_a_spool_has_no_name_and_goes_with_it(
     assert not list(tmp_path.iterdir())
     del pieces
     assert set(os.listdir("/proc/self/fd")) == before
+
+
+def test_bytes_that_cannot_be_read_are_an_error_and_never_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    pread = os.pread
+    bad = spool.IN_MEMORY // 2 // 4096 * 4096
+
+    def rotten(fd: int, size: int, start: int) -> bytes:
+        if start <= bad < start + size:
+            if start == bad:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            size = bad - start  # as Linux has it: what came before the page that cannot be read
+        return pread(fd, size, start)
+
+    with Spool() as pieces:
+        while pieces.size <= spool.IN_MEMORY:
+            pieces.append(b"x" * 1000)
+        monkeypatch.setattr(os, "pread", rotten)
+        with pytest.raises(OSError, match="for temporary files"):
+            list(pieces.blocks())
+        with pytest.raises(OSError, match="for temporary files"):
+            list(pieces)
+        assert pieces[0] == b"x" * 1000
+
+
+def test_half_written_spill_is_made_good_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool, "IN_MEMORY", 1000)
+    pwrite = os.pwrite
+    written: list[bytes] = []
+
+    def full(fd: int, data: bytes, start: int) -> int:
+        if start:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return pwrite(fd, data[:100], start)
+
+    with Spool() as pieces:
+        monkeypatch.setattr(os, "pwrite", full)
+        for n in range(3):
+            written.append(b"%d" % n * 700)
+            try:
+                pieces.append(written[-1])
+            except OSError:
+                assert n
+        monkeypatch.setattr(os, "pwrite", pwrite)
+        for n in range(3, 1000):
+            written.append(b"%d" % n * 700)
+            pieces.append(written[-1])
+        assert list(pieces) == written
+        assert b"".join(pieces.blocks()) == b"".join(written)

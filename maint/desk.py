@@ -1,15 +1,15 @@
 """What every step of a run in one store needs to know, and whom it tells."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from maint.journal import IndexedLine, SealedLine
 from store.facts import Place, Problem
 from store.roots import RootFds
 
 
-@dataclass(frozen=True)
-class Desk:
+class Desk(msgspec.Struct, frozen=True):
     """The store, its roots, the run, and who hears of it.
 
     ``at`` and ``policy_sha256`` go into the packs; ``numbers`` are those of the packs of this run.

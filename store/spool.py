@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Iterator
 from typing import IO, Self
 
-IN_MEMORY = 8 * 1024 * 1024
+IN_MEMORY = 1 << 20
 """Bytes that are kept in memory; beyond that all of them wait in a temporary file."""
 
 _TOGETHER = 1 << 18  # bytes that are written to the file with one call

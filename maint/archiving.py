@@ -18,7 +18,7 @@ import msgspec
 from maint.actions import Action, Outcome, Packing, Result, outcome_of
 from maint.desk import Desk
 from maint.filing import filed
-from maint.filling import Chosen, Draft, Filler
+from maint.filling import Chosen, Draft, Filler, Unwritten
 from maint.handover import Handover
 from maint.loading import Done, Job, Loader
 from maint.planned import PlannedStore
@@ -98,8 +98,9 @@ class _Archiver:
         self._label = label
         self._how = how
         self._planned = planned
-        self._may_stop = True
+        self._handed: Handover | None = None  # what is being done before anything else
         self._no_room = False  # the disk was full, so that the next pack needs what originals take
+        self._large_next = False  # so that it will need it
         self._loader = Loader(place, desk.run, desk.roots.stats)
         self._crew: Crew[Job, Done] = Crew(desk.jobs, self._loader, self._stop)
         self._crew.__enter__()
@@ -129,14 +130,19 @@ class _Archiver:
         left_out: list[Outcome] = []
         try:
             filled = self._fill(sessions, left_out)
-        except OSError as error:
+        except Unwritten as error:
             failure = error
             self._no_room = self._no_room or error.errno in _NO_ROOM
-        self._hand_over()
+        try:
+            self._hand_over()
+        except BaseException:
+            if filled is not None:
+                filled.handover.drop()
+            raise
         before, self._before = self._before, filled
         yield from self._ended(before)
         if failure is not None:
-            yield from self._not_packed(sessions, failure)
+            yield from self._not_packed(sessions, failure, is_room_made=before is not None)
         else:
             yield left_out
 
@@ -147,20 +153,26 @@ class _Archiver:
         yield from self._ended(before)
 
     def _fill(self, sessions: Sequence[Chosen], left_out: list[Outcome]) -> _Filled | None:
-        """Fill a pack; ``None`` if there is nothing in it, or somebody said stop. OSError if it cannot be written."""
+        """Fill a pack; ``None`` if there is nothing in it, or somebody said stop. `Unwritten` if it cannot be written."""
         folder = self._desk.roots[self._label]
-        writer = PackWriter(folder, names.pack_name(self._desk.run, next(self._desk.numbers)))
+        try:
+            writer = PackWriter(folder, names.pack_name(self._desk.run, next(self._desk.numbers)))
+        except OSError as error:
+            raise Unwritten(error.errno, error.strerror, error.filename) from error
         draft = Draft(writer, left_out=left_out)
         try:
             small = [each for each in sessions if each.size <= packing.LARGE]
             large = [each for each in sessions if each.size > packing.LARGE]
             is_whole = self._filler.fill(draft, small, self._before and self._before.handover, large)
             if large:
+                self._large_next = True
                 self._hand_over()  # a large one needs all workers, and the room
                 is_whole = is_whole and self._filler.fill_large(draft, large)
         except BaseException:
             writer.drop()
             raise
+        finally:
+            self._large_next = False
         if not is_whole or not draft.lines:
             writer.drop()
             return None
@@ -173,7 +185,7 @@ class _Archiver:
             draft,
             self._how,
             self._planned.line,
-            lambda: self._no_room,
+            lambda: self._no_room or self._large_next,
         )
         return _Filled(packed, handover)
 
@@ -181,15 +193,14 @@ class _Archiver:
         """Do what is left to do for the pack before this one; only before it is sealed may that be stopped."""
         if self._before is None:
             return
-        handover = self._before.handover
+        self._handed = handover = self._before.handover
         going = True
         while going:
-            self._may_stop = not handover.is_sealed
             going = False
             for task, answer in self._crew.run(handover.tasks()):
                 handover.take(task, answer)
                 going = True
-        self._may_stop = True
+        self._handed = None
 
     def _ended(self, before: _Filled | None) -> Iterator[list[Outcome]]:
         """What became of a pack for which nothing more can be done."""
@@ -198,26 +209,34 @@ class _Archiver:
         before.handover.drop()
         yield before.handover.left()
         if before.handover.failure is not None:
+            is_room_made = self._before is not None
             yield from self.finish()  # what was filled since makes room
-            yield from self._not_packed(before.sessions, before.handover.failure)
+            yield from self._not_packed(before.sessions, before.handover.failure, is_room_made=is_room_made)
 
-    def _not_packed(self, sessions: Sequence[Chosen], error: OSError) -> Iterator[list[Outcome]]:
-        """Archive sessions in smaller packs if there was no room for one; else they stay, and it is said why."""
+    def _not_packed(
+        self, sessions: Sequence[Chosen], error: OSError, *, is_room_made: bool
+    ) -> Iterator[list[Outcome]]:
+        """Archive sessions in smaller packs if there was no room for one; else they stay, and it is said why.
+
+        A single one is tried once more if room was made since.
+        """
         if isinstance(error, Poisoned):
             why = f"the disk could not be made to keep the pack ({error.strerror}); the session stays"
-        elif error.errno in _NO_ROOM and len(sessions) > 1:
+        elif error.errno in _NO_ROOM and (len(sessions) > 1 or is_room_made):
             self._no_room = True
             half = len(sessions) // 2
             for some in (sessions[:half], sessions[half:]):
-                yield from self.pack(some)
-                yield from self.finish()
+                if some:
+                    yield from self.pack(some)
+                    yield from self.finish()
             return
         else:
             why = f"the pack could not be written: {describe(error)}; the session stays"
         yield [_outcome(self._planned, each, Result.FAILED, why) for each in sessions]
 
     def _stop(self) -> bool:
-        return self._may_stop and self._desk.stop()
+        """Whether to stop; what is done for a pack that is sealed is brought to its end."""
+        return not (self._handed is not None and self._handed.is_sealed) and self._desk.stop()
 
 
 def _in_order(planned: PlannedStore, wanted: Sequence[int]) -> Iterator[tuple[Packing, list[Chosen]]]:

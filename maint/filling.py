@@ -18,6 +18,7 @@ import msgspec
 
 from maint.actions import Action, Outcome, Result, outcome_of
 from maint.loading import TRIAL, Done, Frames, Job, Load, Range, Trial, wanted
+from maint.reaching import describe
 from maint.workers import Crew, Died
 from store import frames, looking, manifest, opening, packing
 from store.change import Skip
@@ -35,6 +36,10 @@ ROOM = 256 << 10
 """Bytes of a disk that a pack leaves free, because letting go of originals takes some: for folders and the journal."""
 
 _decode = msgspec.json.Decoder(Action).decode
+
+
+class Unwritten(OSError):
+    """A pack could not be written; whatever else goes wrong meanwhile is another error, and ends the run."""
 
 
 class Chosen(msgspec.Struct, frozen=True, gc=False):
@@ -59,11 +64,14 @@ class Draft:
     left_out: list[Outcome] = field(default_factory=list)
 
     def append(self, raw: list[RawFrame]) -> int:
-        """Write frames; the number of the first. OSError if that would leave too little of the disk."""
-        disk = os.fstatvfs(self.writer.fd)
-        if disk.f_bavail * disk.f_frsize < ROOM + sum(len(frame) for frame, _, _ in raw):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return self.writer.append(raw)
+        """Write frames; the number of the first. `Unwritten` if that cannot be, or would leave too little of the disk."""
+        try:
+            disk = os.fstatvfs(self.writer.fd)
+            if disk.f_bavail * disk.f_frsize < ROOM + sum(len(frame) for frame, _, _ in raw):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # noqa: TRY301  as the disk itself says it
+            return self.writer.append(raw)
+        except OSError as error:
+            raise Unwritten(error.errno, error.strerror, error.filename) from error
 
     def add(self, n: int, line: bytes, frame: int) -> None:
         """Take in a session by its line, which has no frame yet."""
@@ -117,12 +125,12 @@ class Filler:
 
         ``then`` are those that `fill_large` is to put there next: it is found out already how they are to be packed.
         ``beside`` is work that goes on meanwhile, some of which waits for the disk, while this waits for processors.
-        OSError when the pack cannot be written; the work in flight is finished first.
+        `Unwritten` when the pack cannot be; the work in flight is finished first.
         """
         sizes = {each.n: each.size for each in sessions}
         done = 0
         loads = _Stoppable(chain(self._trials(then), self._tasks(sessions)))
-        failed: OSError | None = None
+        failed: Unwritten | None = None
         with closing(self._crew.run(_mixed(loads, beside))) as answers:
             for task, answer in answers:
                 if isinstance(task[0], Trial):
@@ -141,7 +149,7 @@ class Filler:
                 assert isinstance(answer, Batch)
                 try:
                     first = draft.append(answer.frames)
-                except OSError as error:
+                except Unwritten as error:
                     failed = error
                     loads.stop()
                     continue
@@ -178,11 +186,18 @@ class Filler:
         action = _decode(line)
         session = wanted(self._roots, chosen.n, action, self._owned)
         first = len(draft.writer.spans)
+        self._crew.start()  # who is forked later would keep open what is read here, and its room with it
         try:
             members = self._read_large(draft, session)
-        except Skip as skip:
+        except Unwritten:
+            raise
+        except (
+            Skip,
+            OSError,
+        ) as error:  # a sector of it that cannot be read is no reason to leave out the others
             draft.writer.cut(first)
-            draft.left_out.append(outcome_of(chosen.n, action, Result.SKIPPED, str(skip)))
+            why = describe(error) if isinstance(error, OSError) else str(error)
+            draft.left_out.append(outcome_of(chosen.n, action, Result.SKIPPED, why))
             return True
         except _Lost as lost:
             draft.writer.cut(first)

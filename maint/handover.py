@@ -8,6 +8,7 @@ meanwhile.
 """
 
 from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from functools import partial
 
 import msgspec
@@ -17,11 +18,14 @@ from maint.desk import Desk
 from maint.filling import Draft
 from maint.loading import Check, Done, Index, Job, Leave, Left, Older
 from maint.marking import unmarked
+from maint.reaching import describe
 from maint.sealing import Sealing
+from maint.settling_packs import end_rest
 from maint.workers import Died
 from store import looking, marks, opening
 from store.archived import Archived
 from store.facts import Place
+from store.layout import layout_of
 from store.marks import Mark, Why
 
 _LEAVE = 250  # originals a task
@@ -71,7 +75,7 @@ class Handover:
             try:
                 self._sealing.take(task, answer)
             except OSError as error:
-                self.failure = error
+                self.failure = self.failure or error  # what follows upon the first one says less
             return
         match answer:
             case Older(copies):
@@ -102,7 +106,11 @@ class Handover:
         """Tasks, and ``None`` where the answers to those before must be taken first."""
         pack = self._draft.writer.name
         try:
-            yield from self._sealing.tasks()
+            with closing(self._sealing.tasks()) as tasks:
+                for task in tasks:
+                    yield task
+                    if self.failure is not None:
+                        break
             while not self._sealing.is_read_back and self.failure is None:
                 yield None
             if self.failure is None:
@@ -133,18 +141,24 @@ class Handover:
             if each.result is not Result.SKIPPED:
                 self._outcomes.append(each)
             elif not (found := self._found(jobs[each.n])):
-                text = "its original was gone already"
-                self._outcomes.append(
-                    msgspec.structs.replace(
-                        each, result=Result.DONE, detail=text, pack=self._draft.writer.name
-                    )
-                )
+                self._outcomes.append(self._gone_already(each, jobs[each.n]))
             else:
                 if all(found):
                     mark = Mark(session=each.session, why=Why.STALE, run=self._desk.run, at=self._desk.now)
                     stale.append(mark)
                 self._outcomes.append(each)
         self._mark(self._label, self._draft.writer.name, stale)
+
+    def _gone_already(self, outcome: Outcome, job: Leave) -> Outcome:
+        """What to say of a session of which nothing is in its place; what a worker that died left of it aside ends."""
+        pack = self._draft.writer.name
+        try:
+            owned = layout_of(self._place.kind).owns_folder
+            end_rest(self._desk.roots, owned, _decode(job.line), self._desk.run)
+        except OSError as error:
+            return msgspec.structs.replace(outcome, result=Result.FAILED, detail=describe(error))
+        text = "its original was gone already"
+        return msgspec.structs.replace(outcome, result=Result.DONE, detail=text, pack=pack)
 
     def _found(self, job: Leave) -> list[bool]:
         """Of each original whose place is taken, whether that is the very file that was packed."""

@@ -102,6 +102,7 @@ class Journal:
     def __init__(self, roots: RootFds, run: str) -> None:
         self._fd = _open(roots, run, _APPEND)
         self._unsynced = 0
+        self._failure: OSError | None = None
 
     @classmethod
     def resume(cls, roots: RootFds, run: str) -> "Journal":
@@ -156,26 +157,34 @@ class Journal:
     def outcomes(self, outcomes: Iterable[Outcome]) -> None:
         """Append what became of some actions."""
         lines = [_encode(outcome) + b"\n" for outcome in outcomes]
-        durable.write_all(self._fd, b"".join(lines))
         self._unsynced += len(lines)
-        if self._unsynced >= _BATCH:
-            durable.sync_file(self._fd, names.JOURNAL)
-            self._unsynced = 0
+        self._append(b"".join(lines), sync=self._unsynced >= _BATCH)
 
     def sealed(self, line: SealedLine) -> None:
         """Note a pack; durable on return."""
-        durable.write_all(self._fd, _encode(line) + b"\n")
-        durable.sync_file(self._fd, names.JOURNAL)
+        self._append(_encode(line) + b"\n", sync=True)
 
     def indexed(self, line: IndexedLine) -> None:
         """Note that a file which lists sessions was made true."""
-        durable.write_all(self._fd, _encode(line) + b"\n")
+        self._append(_encode(line) + b"\n", sync=False)
 
     def end(self, line: EndLine) -> None:
         """Write the last line; durable on return."""
-        durable.write_all(self._fd, _encode(line) + b"\n")
-        durable.sync_file(self._fd, names.JOURNAL)
+        self._append(_encode(line) + b"\n", sync=True)
         self.close()
+
+    def _append(self, data: bytes, *, sync: bool) -> None:
+        """Write lines; once that has failed it fails for good: the next line would stand behind half of another one."""
+        if self._failure is not None:
+            raise self._failure
+        try:
+            durable.write_all(self._fd, data)
+            if sync:
+                durable.sync_file(self._fd, names.JOURNAL)
+                self._unsynced = 0
+        except OSError as error:
+            self._failure = error
+            raise
 
     def close(self) -> None:
         """Let go of the file; without an end line the next run takes this one for killed."""

@@ -1,7 +1,7 @@
 """What every new pack goes through before it gets its name: its first line, and being read back."""
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 
 from maint.checking import checks
@@ -41,7 +41,7 @@ class Sealing:
         """Whether every session in it was compared with its digest, and none differed."""
         return self._read == len(self._draft.lines)
 
-    def tasks(self) -> Iterator[list[Job]]:
+    def tasks(self) -> Generator[list[Job]]:
         """Finish the pack, so that it is on the disk, and tell what is to be read back.
 
         `Poisoned` if it is not there as it was written, another OSError if it cannot be written.

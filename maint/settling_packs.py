@@ -73,7 +73,6 @@ def settle_archived(
 
     What was moved aside as a whole waits in the trash like everything else, which costs nothing but patience.
     """
-    packing = action.packing or Packing()
     held = sealed.holds(action.session)
     moved = [member for member in action.members if in_trash(roots, run, member)]
     if held is not None and _is_of(held[1], action):
@@ -83,13 +82,22 @@ def settle_archived(
             if member not in moved
         )
         if gone:
-            if packing.originals == "remove" and len(moved) < len(action.members):
-                ending.end_moved(roots, action.members, run)
-            if packing.part == "whole":
-                keep = packing.originals == "trash"
-                removing.remove_folders(roots, action.members, run, owned, keep=keep)
+            end_rest(roots, owned, action, run)
             return outcome_of(n, action, Result.DONE, "found done after its run was killed", pack=held[0])
     return put_all_back(roots, n, action, moved, run)
+
+
+def end_rest(roots: RootFds, owned: Owned, action: Action, run: str) -> None:
+    """See to what is left of a session in a sealed pack of which nothing is in its place: a part does not stay behind.
+
+    Raises OSError, with as much done as can be.
+    """
+    packing = action.packing or Packing()
+    moved = [member for member in action.members if in_trash(roots, run, member)]
+    if packing.originals == "remove" and len(moved) < len(action.members):
+        ending.end_moved(roots, action.members, run)
+    if packing.part == "whole":
+        removing.remove_folders(roots, action.members, run, owned, keep=packing.originals == "trash")
 
 
 def put_all_back(roots: RootFds, n: int, action: Action, moved: Iterable[Member], run: str) -> Outcome | None:

@@ -25,6 +25,9 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
+_AHEAD = 8
+"""Tasks for each worker that may be begun behind one that takes long: their answers wait in memory."""
+
 _Key = tuple[int, ...]
 _Order = deque[_Key]
 _Again = deque[tuple[_Key, list[Any]]]
@@ -66,6 +69,11 @@ class Crew(Generic[Item, Answer]):
     def __exit__(self, *_: object) -> None:
         self._stays = False
         self._dismiss()
+
+    def start(self) -> None:
+        """Have all workers now, where they stay: who is forked later has open what is open then."""
+        while self._stays and self._jobs > 1 and len(self._workers) < self._jobs:
+            self._hired()
 
     def run(self, tasks: Iterable[list[Item]]) -> Generator[tuple[list[Item], Answer | Died]]:
         """Each task (or, where a worker died over it, each of its items) with its answer, in order.
@@ -117,10 +125,10 @@ class Crew(Generic[Item, Answer]):
 
         def lay_out() -> tuple[_Key, list[Item], bytes] | None:
             """The next task as it goes to a worker, if there is one: whoever is done finds it waiting."""
-            if self._stop():
-                return None
-            if again:
+            if again:  # what was taken once is done, whatever is said meanwhile
                 key, task = again.popleft()
+            elif len(order) >= self._jobs * _AHEAD or self._stop():
+                return None
             elif (found := next(tasks, None)) is not None:
                 key, task = (next(numbers),), found
                 order.append(key)
@@ -141,10 +149,14 @@ class Crew(Generic[Item, Answer]):
                 if not worker.send(data):
                     self._bury(worker, order, again, answers)
             # They are at work while whoever asked takes in what they said before.
+            is_news = False
             while order and order[0] in answers:
                 yield answers.pop(order.popleft())
+                is_news = True
             busy = [worker for worker in self._workers if worker.key is not None]
             if not busy:
+                if is_news or again:
+                    continue  # there may be room for more now
                 break
             for ready in wait([worker.pipe for worker in busy]):
                 worker = next(each for each in busy if each.pipe is ready)
@@ -160,17 +172,14 @@ class Crew(Generic[Item, Answer]):
                     _try_again(answered, task, answer, order, again, answers)
                 else:
                     answers[answered] = task, answer
-        # After a stop there may be gaps before answers that did come in.
-        for key in order:
-            if key in answers:
-                yield answers.pop(key)
 
     def _idle_worker(self) -> "Worker | None":
         for worker in self._workers:
             if worker.key is None:
                 return worker
-        if len(self._workers) >= self._jobs:
-            return None
+        return self._hired() if len(self._workers) < self._jobs else None
+
+    def _hired(self) -> "Worker":
         from maint.worker import Worker  # noqa: PLC0415  see `_run`
 
         worker = Worker(self._work, [each.pipe for each in self._workers])

@@ -7,7 +7,6 @@ descriptor that was open all along, and only if nobody has touched it since or i
 import errno
 import os
 import stat
-from contextlib import suppress
 from functools import partial
 
 from store import leases, looking, names, opening, removing
@@ -51,12 +50,19 @@ def let_go(
 def end_moved(roots: RootFds, members: tuple[Member, ...], run: str) -> int:
     """End those files in the trash of a run that are of a session in a sealed pack; how many bytes that was."""
     freed = 0
+    failure: OSError | None = None
     for member in members:
         above, _, name = names.trash_path(run, member.root, member.path).rpartition("/")
-        with suppress(FileNotFoundError, Skip):
+        try:
             end = partial(_end, name=name, expected=member.fingerprint, sure=True)
             removing.in_folder(roots, roots.home(member.root), above, end)
             freed += member.fingerprint.size
+        except (FileNotFoundError, Skip):
+            pass
+        except OSError as error:  # the others end all the same: the fewer are left of it, the better
+            failure = failure or error
+    if failure is not None:
+        raise failure
     return freed
 
 
@@ -109,7 +115,11 @@ def _let_one_go(roots: RootFds, member: Member, run: str, ended: list[int] | Non
             roots.moves.put_one(home, above)
             return 0
         # It was looked at there through the descriptor that is still open.
-        os.unlink(kept_name, dir_fd=kept)
+        try:
+            os.unlink(kept_name, dir_fd=kept)
+        except OSError:  # then it waits there, like everything else
+            roots.moves.put_one(home, above)
+            return 0
         if ended is not None:
             ended.append(fd)  # with its lease, which nobody can ask for any more
             ending = True

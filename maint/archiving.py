@@ -185,9 +185,16 @@ class _Archiver:
             draft,
             self._how,
             self._planned.line,
-            lambda: self._no_room or self._large_next,
+            self._wants_room,
         )
         return _Filled(packed, handover)
+
+    def _wants_room(self) -> bool:
+        """Whether the next pack may need the room of originals that go now."""
+        if self._no_room or self._large_next:
+            return True
+        disk = os.fstatvfs(self._desk.roots[self._label])
+        return disk.f_bavail * disk.f_frsize < self._how.pack_size
 
     def _hand_over(self) -> None:
         """Do what is left to do for the pack before this one; only before it is sealed may that be stopped."""

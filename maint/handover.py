@@ -125,8 +125,9 @@ class Handover:
         self._desk.sealed(sealed)
         yield [Index(self._label, pack)]
         for start in range(0, len(self.packed), _LEAVE):
+            at_once = self._at_once()
             yield [
-                Leave(n, self._line_of(n), self._how.originals, pack, self._at_once())
+                Leave(n, self._line_of(n), self._how.originals, pack, at_once)
                 for n in self.packed[start : start + _LEAVE]
             ]
 

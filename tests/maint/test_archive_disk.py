@@ -194,3 +194,17 @@ def test_large_sessions_that_do_not_fit_together_are_archived_one_after_the_othe
         assert (archived(world), in_store(world), unfinished(world)) == (before, {}, [])
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=False)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("leave", [480, 560, 650])
+def test_session_that_takes_a_pack_alone_is_tried_again_once_there_is_room(
+    world: World, jobs: int, leave: int
+) -> None:
+    world.rules(archive_pass(), "archive: {pack_size: 1MiB}\n")
+    for number in range(1, 9):
+        noisy(world, number, 400 * KIB)
+    fill(world, leave * KIB)
+    done = world.sweep(jobs=jobs).summary
+    assert (done.done.total(), done.failed, in_store(world)) == (8, 0, {})
+    assert unfinished(world) == []

@@ -184,17 +184,15 @@ class Filler:
     def _fill_large(self, draft: Draft, chosen: Chosen) -> bool:
         line = self._line_of(chosen.n)
         action = _decode(line)
-        session = wanted(self._roots, chosen.n, action, self._owned)
         first = len(draft.writer.spans)
         self._crew.start()  # who is forked later would keep open what is read here, and its room with it
         try:
+            session = wanted(self._roots, chosen.n, action, self._owned)
             members = self._read_large(draft, session)
         except Unwritten:
             raise
-        except (
-            Skip,
-            OSError,
-        ) as error:  # a sector of it that cannot be read is no reason to leave out the others
+        except (Skip, OSError) as error:
+            # That it cannot be read is no reason to leave out the others.
             draft.writer.cut(first)
             why = describe(error) if isinstance(error, OSError) else str(error)
             draft.left_out.append(outcome_of(chosen.n, action, Result.SKIPPED, why))

@@ -191,11 +191,13 @@ class Filler:
             members = self._read_large(draft, session)
         except Unwritten:
             raise
-        except (Skip, OSError) as error:
-            # That it cannot be read is no reason to leave out the others.
+        except Skip as skip:
             draft.writer.cut(first)
-            why = describe(error) if isinstance(error, OSError) else str(error)
-            draft.left_out.append(outcome_of(chosen.n, action, Result.SKIPPED, why))
+            draft.left_out.append(outcome_of(chosen.n, action, Result.SKIPPED, str(skip)))
+            return True
+        except OSError as error:  # that it cannot be read is no reason to leave out the others
+            draft.writer.cut(first)
+            draft.left_out.append(outcome_of(chosen.n, action, Result.FAILED, describe(error)))
             return True
         except _Lost as lost:
             draft.writer.cut(first)

@@ -50,8 +50,10 @@ def settle(roots: RootFds, place: Place, run: str) -> tuple[list[Outcome], list[
     problems: list[Problem] = []
     for earlier in journal.runs(roots):
         if earlier != run and not journal.has_ended(roots, earlier):
-            remove_unsealed(roots, earlier)  # first: on a full disk the journal may need its room
+            with suppress(OSError):  # the journal may need its room; and it is written though this cannot be
+                remove_unsealed(roots, earlier)
             outcomes += _finish(roots, place, earlier, run, problems)
+            remove_unsealed(roots, earlier)
     for earlier in runs_with_leftovers(roots) - {run}:
         remove_leftovers(roots, earlier)  # it was killed before it had a journal, when it settled others
     late, more = _see_to_late_writers(roots, place)

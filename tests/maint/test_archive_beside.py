@@ -176,7 +176,7 @@ def test_sector_of_a_large_session_that_cannot_be_read_leaves_out_that_session_a
     monkeypatch.undo()
     assert Counter((str(each.result), each.detail) for each in told) == {
         ("done", ""): 10,
-        ("skipped", "input/output error"): 1,
+        ("failed", "input/output error"): 1,
     }
     assert list(in_store(world)) == [large.name]
     assert unfinished(world) == []

@@ -3,12 +3,12 @@
 import os
 import sys
 import time
-
-import click
+from collections.abc import Sequence
 
 from maint import archive_texts, salvaging, terminal, verifying
+from maint.cli.arguments import argument, command
 from maint.cli.ending import UNREADABLE, end_by, fail, out
-from maint.cli.options import Span, options
+from maint.cli.options import JOBS, JSON, POLICY, STORE, span
 from maint.cli.stores import only_stores_of
 from maint.finding import NotFound
 from maint.run import Listener
@@ -17,15 +17,19 @@ from maint.verification import Soundness, Verification, Verified
 from store.salvaged import Salvaged
 
 
-@click.command(name="verify")
-@click.argument("pack", nargs=-1)
-@click.option("--max-duration", type=Span(), metavar="D", help="Begin no pack after so long.")
-@options("policy", "store", "jobs", "json")
+@command(
+    argument("pack", metavar="PACK", nargs="*"),
+    argument("--max-duration", type=span, metavar="D", help="begin no pack after so long"),
+    POLICY,
+    STORE,
+    JOBS,
+    JSON,
+)
 def verify_(
-    pack: tuple[str, ...],
+    pack: Sequence[str],
     max_duration: float | None,
     policy: str | None,
-    stores: tuple[str, ...],
+    stores: Sequence[str],
     jobs: int | None,
     as_json: bool,
 ) -> None:
@@ -75,10 +79,12 @@ def _code(result: Verification) -> int:
     return 1 if result.count(Soundness.DAMAGED) or result.marks else 0
 
 
-@click.command(name="salvage")
-@click.argument("pack")
-@click.option("--to", "folder", required=True, metavar="DIR", help="Where to; made if it is missing.")
-@options("policy", "json")
+@command(
+    argument("pack", metavar="PACK"),
+    argument("--to", dest="folder", required=True, metavar="DIR", help="where to; made if it is missing"),
+    POLICY,
+    JSON,
+)
 def salvage_(pack: str, folder: str, policy: str | None, as_json: bool) -> None:
     """Save every session of a damaged pack that can still be proven whole, and what can be read of the others.
 

@@ -1,14 +1,14 @@
 """The verbs that look at what there is, and change nothing."""
 
 import time
+from collections.abc import Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import click
-
 from maint import archived, finding, ndjson, report
+from maint.cli.arguments import argument, command
 from maint.cli.ending import UNREADABLE, fail, out
-from maint.cli.options import options, or_fail
+from maint.cli.options import JSON, POLICY, STORE, or_fail
 from maint.cli.problems import tell
 from maint.cli.stores import only_stores_of, stores_of
 from maint.reaching import describe
@@ -21,11 +21,14 @@ if TYPE_CHECKING:
     from policies import Policy
 
 
-@click.command(name="list")
-@click.option("--archived", "packed", is_flag=True, help="What lies in packs.")
-@click.option("--trashed", is_flag=True, help="What waits in the trash and among the backups.")
-@options("policy", "store", "json")
-def list_(packed: bool, trashed: bool, policy: str | None, stores: tuple[str, ...], as_json: bool) -> None:
+@command(
+    argument("--archived", dest="packed", action="store_true", help="what lies in packs"),
+    argument("--trashed", action="store_true", help="what waits in the trash and among the backups"),
+    POLICY,
+    STORE,
+    JSON,
+)
+def list_(packed: bool, trashed: bool, policy: str | None, stores: Sequence[str], as_json: bool) -> None:
     """The sessions of the stores, by id."""
     now = time.time()
     if trashed:
@@ -54,11 +57,14 @@ def _list_packed(where: list[Place], now: float, *, as_json: bool) -> None:
     tell(problems)
 
 
-@click.command(name="show")
-@click.argument("session")
-@click.option("--raw", is_flag=True, help="The bytes of the session, as they are.")
-@options("policy", "store", "json")
-def show_(session: str, raw: bool, policy: str | None, stores: tuple[str, ...], as_json: bool) -> None:
+@command(
+    argument("session", metavar="SESSION"),
+    argument("--raw", action="store_true", help="the bytes of the session, as they are"),
+    POLICY,
+    STORE,
+    JSON,
+)
+def show_(session: str, raw: bool, policy: str | None, stores: Sequence[str], as_json: bool) -> None:
     """One session: its facts and its records."""
     rules, where = stores_of(policy, stores)
     place, found = or_fail(lambda: _find(session, rules, where))
@@ -102,10 +108,8 @@ def _show_packed(place: Place, found: Archived, *, raw: bool, as_json: bool) -> 
         fail(UNREADABLE, describe(error))
 
 
-@click.command(name="log")
-@click.argument("run", required=False)
-@options("policy", "store", "json")
-def log_(run: str | None, policy: str | None, stores: tuple[str, ...], as_json: bool) -> None:
+@command(argument("run", metavar="RUN", nargs="?"), POLICY, STORE, JSON)
+def log_(run: str | None, policy: str | None, stores: Sequence[str], as_json: bool) -> None:
     """The runs that were, and what each of them did."""
     where = only_stores_of(policy, stores)
     known = False

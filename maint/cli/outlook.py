@@ -2,12 +2,12 @@
 
 import sys
 import time
-
-import click
+from collections.abc import Sequence
 
 from maint import explaining, finding, interface, ndjson, report, terminal
+from maint.cli.arguments import argument, command
 from maint.cli.ending import UNREADABLE, out
-from maint.cli.options import options, or_fail
+from maint.cli.options import AT, JOBS, JSON, POLICY, STORE, or_fail
 from maint.cli.problems import tell
 from maint.cli.rules import selection
 from maint.journal import timestamp
@@ -15,9 +15,8 @@ from maint.run import Listener
 from maint.talk import say
 
 
-@click.command(name="status")
-@options("policy", "store", "jobs", "json")
-def status_(policy: str | None, stores: tuple[str, ...], jobs: int | None, as_json: bool) -> None:
+@command(POLICY, STORE, JOBS, JSON)
+def status_(policy: str | None, stores: Sequence[str], jobs: int | None, as_json: bool) -> None:
     """What there is: sessions, bytes, ages, states, and what the next sweep would do."""
     rules, where = selection(policy, stores, None)
     progress = terminal.Progress()
@@ -38,11 +37,9 @@ def status_(policy: str | None, stores: tuple[str, ...], jobs: int | None, as_js
     sys.exit(UNREADABLE if run.unreachable else 0)
 
 
-@click.command(name="explain")
-@click.argument("session")
-@options("policy", "store", "at", "json")
+@command(argument("session", metavar="SESSION"), POLICY, STORE, AT, JSON)
 def explain_(
-    session: str, policy: str | None, stores: tuple[str, ...], at: float | None, as_json: bool
+    session: str, policy: str | None, stores: Sequence[str], at: float | None, as_json: bool
 ) -> None:
     """Every pass's verdict on one session, and when that will change."""
     rules, where = selection(policy, stores, None)

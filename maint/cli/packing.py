@@ -2,14 +2,14 @@
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
-
-import click
+from typing import Literal
 
 from maint import interface, terminal
+from maint.cli.arguments import Mistaken, argument, command, number
 from maint.cli.ending import UNREADABLE, fail
-from maint.cli.options import options
+from maint.cli.options import JOBS, JSON, POLICY, STORE, WAIT
 from maint.cli.rules import policy_in_force
 from maint.cli.runs import keep_refused, show_plan
 from maint.cli.speaker import Speaker
@@ -21,43 +21,46 @@ from policies import Duration, Policy
 from store.facts import Place
 
 
-class Age(click.ParamType[Duration]):
+def age(text: str) -> Duration:
     """A duration of the policy language, as it is written."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Duration:
-        if isinstance(value, Duration):
-            return value
-        try:
-            return Duration.parse(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+    try:
+        return Duration.parse(text)
+    except ValueError as error:
+        raise Mistaken(str(error)) from error
 
 
-@click.command(name="archive")
-@click.argument("path", required=False, metavar="[PATH]")
-@click.option("--older-than", type=Age(), required=True, help="Sessions that ended longer ago than this.")
-@click.option(
-    "--level", type=click.IntRange(1, 19), default=3, show_default=True, help="How hard to compress."
+@command(
+    argument("path", nargs="?", metavar="PATH"),
+    argument(
+        "--older-than", type=age, metavar="D", required=True, help="sessions that ended longer ago than this"
+    ),
+    argument(
+        "--level",
+        type=number(1, 19),
+        default=3,
+        metavar="N",
+        help="how hard to compress (default: %(default)s)",
+    ),
+    argument("--into", metavar="DIR", help="the folder for the packs; it must exist"),
+    argument(
+        "--originals",
+        choices=["remove", "trash", "keep"],
+        default="remove",
+        help="what becomes of the files in the store (default: %(default)s)",
+    ),
+    argument(
+        "--part",
+        choices=["whole", "payload"],
+        default="whole",
+        help="all of a session, or only its logs, so that it stays (default: %(default)s)",
+    ),
+    argument("--dry-run", action="store_true", help="the plan only"),
+    POLICY,
+    STORE,
+    JOBS,
+    WAIT,
+    JSON,
 )
-@click.option("--into", metavar="DIR", help="The folder for the packs; it must exist.")
-@click.option(
-    "--originals",
-    type=click.Choice(["remove", "trash", "keep"]),
-    default="remove",
-    show_default=True,
-    help="What becomes of the files in the store.",
-)
-@click.option(
-    "--part",
-    type=click.Choice(["whole", "payload"]),
-    default="whole",
-    show_default=True,
-    help="All of a session, or only its logs, so that it stays.",
-)
-@click.option("--dry-run", is_flag=True, help="The plan only.")
-@options("policy", "store", "jobs", "wait", "json")
 def archive_(
     path: str | None,
     older_than: Duration,
@@ -67,7 +70,7 @@ def archive_(
     part: Literal["whole", "payload"],
     dry_run: bool,
     policy: str | None,
-    stores: tuple[str, ...],
+    stores: Sequence[str],
     jobs: int | None,
     wait: float,
     as_json: bool,

@@ -5,9 +5,9 @@ import io
 import os
 import signal
 import sys
+from typing import NoReturn
 
-import click
-
+from maint.cli.arguments import Command, Group
 from maint.cli.ending import DEFECT, UNREADABLE, end_by, fail
 from maint.talk import Stopped, say
 from maint.version import VERSION
@@ -32,45 +32,32 @@ VERBS = {
 """Each verb with the module that has it and its line of help: `--help` need import none of them."""
 
 
-class _Verbs(click.Group):
-    """A group whose verbs are imported when they are called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(VERBS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in VERBS:
-            return None
-        module = importlib.import_module(f"maint.cli.{VERBS[cmd_name][0]}")
-        verb = getattr(module, f"{cmd_name}_")
-        assert isinstance(verb, click.Command)
-        return verb
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Verbs"):
-            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
+def _verb(name: str) -> Command | Group:
+    verb = getattr(importlib.import_module(f"maint.cli.{VERBS[name][0]}"), f"{name}_")
+    assert isinstance(verb, Command | Group)
+    return verb
 
 
-@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True)
-@click.version_option(VERSION, prog_name="maint")
-def cli() -> None:
-    """Keep stores of recorded sessions healthy, and never lose one."""
+PROGRAM = Group(
+    "Keep stores of recorded sessions healthy, and never lose one.",
+    {name: line for name, (_, line) in VERBS.items()},
+    _verb,
+    VERSION,
+)
 
 
-def run() -> None:
+def run() -> NoReturn:
     """Do what the arguments say: no user's mistake ends in a traceback, and a defect of ours says that it is one."""
     _have_streams()
     try:
         try:
-            sys.exit(cli(standalone_mode=False))
+            PROGRAM.call("maint", sys.argv[1:])
+            sys.exit(0)
         finally:
             sys.stdout.flush()
-    except click.ClickException as mistake:
-        mistake.show()
-        sys.exit(mistake.exit_code)
     except Stopped as stopped:
         end_by(stopped.signal)
-    except (KeyboardInterrupt, click.Abort):
+    except KeyboardInterrupt:
         end_by(signal.SIGINT)
     except BrokenPipeError:
         _let_go_of_stdout()  # whoever read our output had enough of it, which is no error

@@ -2,14 +2,13 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-import click
-
 from maint import archived, interface, report, terminal
+from maint.cli.arguments import argument, command
 from maint.cli.ending import UNREADABLE, fail
-from maint.cli.options import Span, options
+from maint.cli.options import JOBS, JSON, POLICY, STORE, WAIT, span
 from maint.cli.problems import fail_to_find, tell
 from maint.cli.speaker import Speaker
 from maint.cli.stores import only_stores_of
@@ -22,10 +21,8 @@ from store.looking import Skip
 from store.names import printable
 
 
-@click.command(name="undo")
-@click.argument("run")
-@options("policy", "store", "wait", "json")
-def undo_(run: str, policy: str | None, stores: tuple[str, ...], wait: float, as_json: bool) -> None:
+@command(argument("run", metavar="RUN"), POLICY, STORE, WAIT, JSON)
+def undo_(run: str, policy: str | None, stores: Sequence[str], wait: float, as_json: bool) -> None:
     """Put back what a run removed, renamed or rewrote, as far as the grace period allows."""
     where = only_stores_of(policy, stores)
     speaker = Speaker(as_json)
@@ -43,17 +40,22 @@ def undo_(run: str, policy: str | None, stores: tuple[str, ...], wait: float, as
     )
 
 
-@click.command(name="restore")
-@click.argument("session", nargs=-1)
-@click.option("--older-than", type=Span(), help="All in packs that ended longer ago than this.")
-@click.option("--to", "folder", metavar="DIR", help="Copy them there instead.")
-@options("policy", "store", "jobs", "wait", "json")
+@command(
+    argument("session", metavar="SESSION", nargs="*"),
+    argument("--older-than", type=span, metavar="D", help="all in packs that ended longer ago than this"),
+    argument("--to", dest="folder", metavar="DIR", help="copy them there instead"),
+    POLICY,
+    STORE,
+    JOBS,
+    WAIT,
+    JSON,
+)
 def restore_(
-    session: tuple[str, ...],
+    session: Sequence[str],
     older_than: float | None,
     folder: str | None,
     policy: str | None,
-    stores: tuple[str, ...],
+    stores: Sequence[str],
     jobs: int | None,
     wait: float,
     as_json: bool,

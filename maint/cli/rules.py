@@ -1,6 +1,7 @@
 """The policy in force, and what it selects for the verbs that plan by it."""
 
 import sys
+from collections.abc import Sequence
 from typing import NoReturn
 
 from maint import selection as selecting
@@ -11,7 +12,7 @@ from policies import Policy, PolicyInvalid
 from store.facts import Place
 
 
-def selection(policy: str | None, stores: tuple[str, ...], only: str | None) -> tuple[Policy, list[Place]]:
+def selection(policy: str | None, stores: Sequence[str], only: str | None) -> tuple[Policy, list[Place]]:
     """The policy and the places that a verb is to work on; ends with a usage error for unknown names."""
     rules = policy_in_force(policy)
     where = places_of(rules, stores)

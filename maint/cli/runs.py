@@ -3,14 +3,14 @@
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
 
-import click
-
 from maint import interface, laps, ndjson, report, terminal
+from maint.cli.arguments import argument, command
 from maint.cli.ending import UNREADABLE, end_by, fail, out, out_lines
-from maint.cli.options import options
+from maint.cli.options import AT, JOBS, JSON, ONLY, POLICY, PROFILE, STORE, WAIT
 from maint.cli.problems import tell
 from maint.cli.rules import selection
 from maint.cli.speaker import Speaker, tell_laps
@@ -22,12 +22,19 @@ from policies import Policy
 from store.facts import Place
 
 
-@click.command(name="sweep")
-@options("policy", "store", "only", "jobs", "wait", "profile", "json")
-@click.option("--dry-run", is_flag=True, help="The plan only.")
+@command(
+    POLICY,
+    STORE,
+    ONLY,
+    JOBS,
+    WAIT,
+    PROFILE,
+    JSON,
+    argument("--dry-run", action="store_true", help="the plan only"),
+)
 def sweep_(
     policy: str | None,
-    stores: tuple[str, ...],
+    stores: Sequence[str],
     only: str | None,
     jobs: int | None,
     wait: float,
@@ -50,12 +57,19 @@ def sweep_(
     speaker.finish(run, where, stop.signal)
 
 
-@click.command(name="plan")
-@options("policy", "store", "only", "jobs", "at", "profile", "json")
-@click.option("-o", "output", metavar="FILE", help="Save the plan for `maint apply`.")
+@command(
+    POLICY,
+    STORE,
+    ONLY,
+    JOBS,
+    AT,
+    PROFILE,
+    JSON,
+    argument("-o", dest="output", metavar="FILE", help="save the plan for `maint apply`"),
+)
 def plan_(
     policy: str | None,
-    stores: tuple[str, ...],
+    stores: Sequence[str],
     only: str | None,
     jobs: int | None,
     at: float | None,
@@ -107,9 +121,7 @@ def show_plan(
     sys.exit(report.exit_code(run))
 
 
-@click.command(name="apply")
-@click.argument("file")
-@options("jobs", "wait", "json")
+@command(argument("file", metavar="FILE"), JOBS, WAIT, JSON)
 def apply_(file: str, jobs: int | None, wait: float, as_json: bool) -> None:
     """Carry out a saved plan; every action is checked against its file first."""
     speaker = Speaker(as_json)

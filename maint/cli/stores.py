@@ -1,6 +1,7 @@
 """The stores that a verb is about; the shipped default policy, which names none, is not read to find them."""
 
 import os
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _LONGEST = 1 << 20
 
 
-def stores_of(policy: str | None, stores: tuple[str, ...]) -> tuple["Policy | None", list[Place]]:
+def stores_of(policy: str | None, stores: Sequence[str]) -> tuple["Policy | None", list[Place]]:
     """The places that a verb is to look at, and the policy that says so; ``None`` is the shipped default."""
     rules: Policy | None = None
     if policy is not None or os.path.lexists(user_policy_path()):
@@ -29,7 +30,7 @@ def stores_of(policy: str | None, stores: tuple[str, ...]) -> tuple["Policy | No
     return rules, where
 
 
-def only_stores_of(policy: str | None, stores: tuple[str, ...]) -> list[Place]:
+def only_stores_of(policy: str | None, stores: Sequence[str]) -> list[Place]:
     """The same for verbs that need nothing of a policy but its stores: one that was read before is not read again."""
     path = policy if policy is not None else user_policy_path()
     text = _text_of(path)
@@ -54,12 +55,12 @@ def _text_of(path: str) -> bytes | None:
     return text if len(text) < _LONGEST else None
 
 
-def places_of(policy: "Policy | None", stores: tuple[str, ...]) -> list[Place]:
+def places_of(policy: "Policy | None", stores: Sequence[str]) -> list[Place]:
     """The places of a policy, or some of them by name; ends with a usage error for unknown names."""
     return _chosen(places(policy), stores)
 
 
-def _chosen(where: list[Place], stores: tuple[str, ...]) -> list[Place]:
+def _chosen(where: list[Place], stores: Sequence[str]) -> list[Place]:
     if stores:
         known = [place.name for place in where]
         unknown = [name for name in stores if not any(is_store(place, {name}) for place in known)]

@@ -2,24 +2,18 @@
 
 import sys
 
-import click
-
 from maint import ndjson, selection, whereabouts
+from maint.cli.arguments import Group, argument, command
 from maint.cli.ending import UNREADABLE, fail, out
+from maint.cli.options import POLICY
 from maint.cli.rules import complain_of, policy_in_force
 from maint.reaching import describe
 from policies import PolicyInvalid
 from store.names import printable
 
 
-@click.group(name="policy")
-def policy_() -> None:
-    """Check, show and describe policies."""
-
-
-@policy_.command(name="check")
-@click.argument("file")
-def policy_check(file: str) -> None:
+@command(argument("file", metavar="FILE"))
+def check_(file: str) -> None:
     """Whether a policy is valid; everything that is wrong with it, and what is odd."""
     try:
         checked = selection.check(file)
@@ -34,9 +28,8 @@ def policy_check(file: str) -> None:
     )
 
 
-@policy_.command(name="show")
-@click.option("--policy", metavar="FILE", help="The policy; else your own, else the default one.")
-def policy_show(policy: str | None) -> None:
+@command(POLICY)
+def show_(policy: str | None) -> None:
     """The policy that is in force, and the stores it is for."""
     rules = policy_in_force(policy)
     text, source = selection.read_policy(policy)
@@ -46,14 +39,24 @@ def policy_show(policy: str | None) -> None:
     out(text)
 
 
-@policy_.command(name="schema")
-def policy_schema() -> None:
+@command()
+def schema_() -> None:
     """The JSON Schema of policies, for editors."""
     out(ndjson.pretty(selection.schema()))
 
 
-@click.command(name="demo")
-@click.option("--keep", is_flag=True, help="Leave the folder of the demo for a look around.")
+policy_ = Group(
+    "Check, show and describe policies.",
+    {
+        "check": "Whether a policy is valid, and what is odd about it.",
+        "show": "The policy that is in force, and the stores it is for.",
+        "schema": "The JSON Schema of policies, for editors.",
+    },
+    {"check": check_, "show": show_, "schema": schema_}.__getitem__,
+)
+
+
+@command(argument("--keep", action="store_true", help="leave the folder of the demo for a look around"))
 def demo_(keep: bool) -> None:
     """Build a small store with every ailment, sweep it, and show before, after and why."""
     from maint.demo import show_demo  # noqa: PLC0415  nobody else needs it

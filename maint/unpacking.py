@@ -8,6 +8,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, closing
 from typing import NamedTuple
 
 import msgspec
@@ -21,7 +22,7 @@ from maint.settling_packs import remove_unplaced
 from maint.unfiling import unfiled
 from maint.workers import Crew, Died
 from store import durable, manifest, names, opening, unnamed, unpacking
-from store.barriers import Steps, side_by_side, together
+from store.barriers import Steps, in_waves, side_by_side, together
 from store.catalogue import Catalogue
 from store.change import Skip
 from store.durable import Poisoned
@@ -34,8 +35,8 @@ from store.unpacking import Written
 
 _TASK_BYTES, _TASK_SESSIONS = 16 << 20, 1000
 _FEW = 8  # sessions that are synced one by one
-_SIDE_BY_SIDE = 256  # files that wait for the disk together
-_DESCRIPTORS = 2  # that each of them holds open: its own, and one of its folder
+_SIDE_BY_SIDE = 500  # files that wait for the disk together
+_DESCRIPTORS = 4  # for each: its own, and one of its folder, while as many are written as wait for the disk
 _TOGETHER = 10_000  # sessions that share one sync: each takes as long as writing what was not written yet
 
 _THERE = "it was there already"
@@ -99,8 +100,35 @@ class Unpacker(Reaching):
         outcomes: list[Outcome] = []
         few = len(work) <= _FEW
         ready: list[tuple[Wanted, list[Written]]] = []
-        begun: list[Steps[None]] = []
-        waiting, most = 0, side_by_side(_SIDE_BY_SIDE, _DESCRIPTORS)
+        with closing(self._waves(work, outcomes, ready, few=few)) as waves:
+            if few:
+                for wave in waves:
+                    together(wave)
+            else:
+                in_waves(waves)
+        if not few:
+            try:
+                for home in {file.tmp_root for _, files in ready for file in files}:
+                    durable.sync_file_system(roots[home], home)
+            except OSError as error:
+                for _, files in ready:
+                    unpacking.drop(roots, files)
+                return outcomes + [_refused(each, error) for each, _ in ready]
+        return outcomes + self._place_all(roots, ready, sync=few)
+
+    def _waves(
+        self,
+        work: list[Wanted],
+        outcomes: list[Outcome],
+        ready: list[tuple[Wanted, list[Written]]],
+        *,
+        few: bool,
+    ) -> Generator[list[Steps[None]]]:
+        """Sessions that wait for the disk together; those that get their names otherwise are added to ``ready``."""
+        roots = self.roots
+        most = side_by_side(_SIDE_BY_SIDE, _DESCRIPTORS)
+        wave: list[Steps[None]] = []
+        files = 0
         pack: PackReader | None = None
         source: Source | None = None
 
@@ -116,10 +144,10 @@ class Unpacker(Reaching):
 
         try:
             for each in work:
+                if wave and (source != each.source or files >= most):
+                    yield wave
+                    wave, files = [], 0
                 try:
-                    if pack is None or source != each.source or waiting >= most:
-                        together(begun)
-                        begun, waiting = [], 0
                     if pack is None or source != each.source:
                         if pack is not None:
                             pack.close()
@@ -132,23 +160,15 @@ class Unpacker(Reaching):
                             outcomes.append(outcome_of(each.n, _decode(each.action), Result.DONE, _THERE))
                             continue
                         raise Skip("another file has its place now")  # noqa: TRY301  one way out for all reasons
-                    begun.append(bringing_back(each, pack, entry))
-                    waiting += len(entry.members)
+                    wave.append(bringing_back(each, pack, entry))
+                    files += len(entry.members)
                 except (Skip, Damaged, OSError) as error:
                     outcomes.append(_refused(each, error))
-            together(begun)
+            if wave:
+                yield wave
         finally:
             if pack is not None:
                 pack.close()
-        if not few:
-            try:
-                for home in {file.tmp_root for _, files in ready for file in files}:
-                    durable.sync_file_system(roots[home], home)
-            except OSError as error:
-                for _, files in ready:
-                    unpacking.drop(roots, files)
-                return outcomes + [_refused(each, error) for each, _ in ready]
-        return outcomes + self._place_all(roots, ready, sync=few)
 
     @staticmethod
     def _place_all(roots: RootFds, ready: list[tuple[Wanted, list[Written]]], *, sync: bool) -> list[Outcome]:
@@ -169,20 +189,17 @@ class Unpacker(Reaching):
 
 def restored(desk: Desk, planned: PlannedStore, wanted: Sequence[int]) -> Iterator[list[Outcome]]:
     """Bring back the sessions of some actions, by their places in the plan."""
-    by_pack: dict[str, dict[str, _Place]] = {}
-    files: list[int] = []
-    for n in wanted:
-        found = _decode_outline(planned.line(n))
-        if names.parse_pack_name(found.pack) is None:
-            files.append(n)
-            continue
-        by_pack.setdefault(found.pack, {})[found.session] = _Place(n, found.bytes)
     unpacker = Unpacker(desk.place, desk.run, desk.roots.stats)
     crew: Crew[Wanted, list[Outcome]] = Crew(desk.jobs if len(wanted) > 1 else 1, unpacker, desk.stop)
-    tasks = _tasks(desk, planned, by_pack)
-    back = _Back(desk)
-    try:
-        for task, answer in crew.run(tasks):
+    with ExitStack() as stack:
+        stack.callback(unpacker.close)
+        stack.enter_context(crew)
+        if len(wanted) > _TASK_SESSIONS:
+            crew.start()  # who is forked before the plan is gone through keeps no copy of what is known of each session
+        by_pack, files = _by_pack(planned, wanted)
+        tasks = stack.enter_context(closing(_tasks(desk, planned, by_pack)))
+        back = _Back(desk)
+        for task, answer in stack.enter_context(closing(crew.run(tasks))):
             outcomes = (
                 answer if not isinstance(answer, Died) else [_lost(desk, each, answer) for each in task]
             )
@@ -191,14 +208,24 @@ def restored(desk: Desk, planned: PlannedStore, wanted: Sequence[int]) -> Iterat
             if len(back.outcomes) >= _TOGETHER:
                 yield back.settled()
         yield back.settled()
-    finally:
-        tasks.close()
-        unpacker.close()
     if not desk.stop():
         missing = [place for places in by_pack.values() for place in places.values()]
         yield [_missing(planned, place) for place in missing]
         if files:
             yield from unfiled(desk, planned, files)
+
+
+def _by_pack(planned: PlannedStore, wanted: Sequence[int]) -> tuple[dict[str, dict[str, _Place]], list[int]]:
+    """The sessions to be brought back, pack by pack, and the places of those that are files by themselves."""
+    by_pack: dict[str, dict[str, _Place]] = {}
+    files: list[int] = []
+    for n in wanted:
+        found = _decode_outline(planned.line(n))
+        if names.parse_pack_name(found.pack) is None:
+            files.append(n)
+            continue
+        by_pack.setdefault(found.pack, {})[found.session] = _Place(n, found.bytes)
+    return by_pack, files
 
 
 def _tasks(

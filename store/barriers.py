@@ -19,10 +19,13 @@ import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import ExitStack
 from enum import Enum
-from typing import Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
 from store import durable
 from store.durable import Poisoned
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 T = TypeVar("T")
 
@@ -51,6 +54,9 @@ LATER: Final = Turn.LATER
 
 Steps = Generator[Durable | Turn, None, T]
 
+Errors = Mapping[int, Poisoned | MemoryError]
+"""What is to be told to some of those who waited, by their numbers."""
+
 
 def side_by_side(most: int, descriptors: int) -> int:
     """How many pieces of work to do side by side, at most so many, if each holds up to so many descriptors open.
@@ -78,34 +84,85 @@ def together(many: Iterable[Steps[T]]) -> list[T]:
 
     What one of them raises ends all: the others are closed, which each must bear at every barrier.
     """
-    started = list(many)
-    done: dict[int, T] = {}
-    errors: Mapping[int, Poisoned | MemoryError] = {}
-    going = dict(enumerate(started))
+    wave = _Wave(many)
     with ExitStack() as stack:
-        for steps in started:
-            stack.callback(steps.close)  # each, even where another one cannot end as it should
-        while going:
-            wanted: dict[int, Durable] = {}
-            late = False
-            for number, steps in list(going.items()):
-                error = errors.get(number)
-                try:
-                    want = next(steps) if error is None else steps.throw(error)
-                except StopIteration as end:
-                    done[number] = end.value
-                    del going[number]
-                    continue
-                if isinstance(want, Durable):
-                    wanted[number] = want
-                late = late or want is LATER
+        wave.close_by(stack)
+        return wave.finish({})
+
+
+def in_waves(waves: Iterable[Iterable[Steps[object]]]) -> None:
+    """Do some pieces of work after others, each lot side by side; while the disk takes one lot, the next is begun.
+
+    Nothing of a lot is done behind its first barrier before the lot before it has ended. A lot is asked for when all
+    of the one before it has come to its first barrier. What one piece raises ends all, as in `together`.
+    """
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  5 ms that only many are worth
+
+    # Nothing is closed while somebody still waits for it: by then, its descriptor could be that of another file.
+    with ExitStack() as stack, ThreadPoolExecutor(1) as beside:
+        before: Callable[[], object] | None = None
+        for many in waves:
+            wave = _Wave(many)
+            wave.close_by(stack)
+            waiting = beside.submit(wave.wait, wave.advance({}))
+            if before is not None:
+                before()
+            before = functools.partial(_finish, wave, waiting)
+        if before is not None:
+            before()
+
+
+class _Wave(Generic[T]):
+    """Pieces of work that are done side by side, from barrier to barrier."""
+
+    def __init__(self, many: Iterable[Steps[T]]) -> None:
+        self._all = list(many)
+        self._going = dict(enumerate(self._all))
+        self._done: dict[int, T] = {}
+        self._late = False
+
+    def close_by(self, stack: ExitStack) -> None:
+        """Have all closed when this is left: each, even where another one cannot end as it should."""
+        for steps in self._all:
+            stack.callback(steps.close)
+
+    def advance(self, errors: Errors) -> dict[int, Durable]:
+        """Do each until its next barrier; what is to be durable before it goes on. Who relied on an error is told."""
+        wanted: dict[int, Durable] = {}
+        self._late = False
+        for number, steps in list(self._going.items()):
+            error = errors.get(number)
             try:
-                errors = _wait(wanted)
-            except MemoryError as error:
-                errors = dict.fromkeys(wanted, error)
-            if late:
-                time.sleep(_PAUSE)
-    return [done[number] for number in range(len(started))]
+                want = next(steps) if error is None else steps.throw(error)
+            except StopIteration as end:
+                self._done[number] = end.value
+                del self._going[number]
+                continue
+            if isinstance(want, Durable):
+                wanted[number] = want
+            self._late = self._late or want is LATER
+        return wanted
+
+    def wait(self, wanted: dict[int, Durable]) -> Errors:
+        """Return when all of it is durable, or with what those who relied on it are to be told."""
+        errors: Errors
+        try:
+            errors = _wait(wanted)
+        except MemoryError as error:
+            errors = dict.fromkeys(wanted, error)
+        if self._late:
+            time.sleep(_PAUSE)
+        return errors
+
+    def finish(self, errors: Errors) -> list[T]:
+        """Do all to their ends, and give what they return."""
+        while self._going:
+            errors = self.wait(self.advance(errors))
+        return [self._done[number] for number in range(len(self._all))]
+
+
+def _finish(wave: _Wave[T], waiting: "Future[Errors]") -> None:
+    wave.finish(waiting.result())
 
 
 def _wait(wanted: dict[int, Durable]) -> dict[int, Poisoned]:

@@ -3,13 +3,16 @@
 import errno
 import os
 import resource
+import threading
+import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from store import barriers, durable, opening
-from store.barriers import FEW, LATER, NEXT, Durable, Steps, alone, side_by_side, together
+from store.barriers import FEW, LATER, NEXT, Durable, Steps, alone, in_waves, side_by_side, together
 from store.change import RootFds, Skip, rewrite, rewriting
 from store.durable import Poisoned
 from store.facts import Member
@@ -252,3 +255,126 @@ def test_fewer_go_side_by_side_where_descriptors_are_few() -> None:
         assert (side_by_side(64, 6), side_by_side(8, 2), side_by_side(64, 1000)) == (32, 8, 1)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+# In waves.
+
+
+def halves(files: list[int]) -> tuple[list[int], list[int]]:
+    return files[: MANY // 2], files[MANY // 2 :]
+
+
+def test_a_wave_is_begun_before_the_one_before_it_goes_on_and_no_more(files: list[int], disk: Disk) -> None:
+    done: list[str] = []
+    in_waves([waiting(fd, done)] for fd in files)
+    first, *rest, last = files
+    between = [
+        text
+        for before, after in pairwise([first, *rest, last])
+        for text in (f"before {after}", f"after {before}")
+    ]
+    assert done == [f"before {first}", *between, f"after {last}"]
+    assert disk.asked == ["sync_file"] * MANY
+
+
+def test_a_wave_is_begun_while_the_disk_takes_the_one_before_it(
+    files: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = threading.Event()
+    seen: list[bool] = []
+
+    def sync(fd: int, what: str) -> None:
+        if fd == files[0]:
+            seen.append(begun.wait(60))
+
+    monkeypatch.setattr(durable, "sync_file", sync)
+
+    def waves() -> Iterator[list[Steps[int]]]:
+        yield [waiting(files[0], [])]
+        begun.set()
+        yield [waiting(files[1], [])]
+
+    in_waves(waves())
+    assert seen == [True]
+
+
+def test_what_a_wave_reads_from_may_be_closed_when_the_next_is_asked_for(files: list[int]) -> None:
+    done: list[str] = []
+
+    def waves() -> Iterator[list[Steps[int]]]:
+        for some in halves(files):
+            yield [waiting(fd, done) for fd in some]
+            done.append("closed")
+
+    in_waves(waves())
+    first, second = halves(files)
+    assert done == [
+        *(f"before {fd}" for fd in first), "closed", *(f"before {fd}" for fd in second),
+        *(f"after {fd}" for fd in first), "closed", *(f"after {fd}" for fd in second),
+    ]  # fmt: skip
+
+
+def test_an_error_is_told_to_the_wave_that_relied_on_it_and_to_no_other(
+    files: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+    broken = files[1]
+
+    def sync(fd: int, what: str) -> None:
+        if fd == broken:
+            raise Poisoned(errno.EIO, "broken", what)
+
+    monkeypatch.setattr(durable, "sync_file", sync)
+
+    def relying(fd: int) -> Steps[None]:
+        try:
+            yield Durable(fd, str(fd))
+        except Poisoned:
+            told.append(fd)
+
+    in_waves([relying(fd)] for fd in files)
+    assert told == [broken]
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_nothing_is_closed_while_somebody_waits_for_it(
+    files: list[int], monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Its descriptor could be that of another file by then, which would be made durable instead."""
+    ended: list[str] = []
+
+    def sync(fd: int, what: str) -> None:
+        time.sleep(0.05)
+        ended.append(f"durable {what}")
+
+    monkeypatch.setattr(durable, "sync_file", sync)
+
+    def closed_at_the_end(fd: int) -> Steps[None]:
+        try:
+            yield Durable(fd, str(fd))
+        finally:
+            ended.append(f"closed {fd}")
+
+    def failing(fd: int) -> Steps[None]:
+        if where == "after":
+            yield Durable(fd, str(fd))
+        raise Skip("no more")
+
+    first, second, third, *_ = files
+    waves = {
+        "before": [[closed_at_the_end(first)], [failing(second)]],
+        "after": [[failing(first)], [closed_at_the_end(second)], [closed_at_the_end(third)]],
+    }[where]
+    with pytest.raises(Skip):
+        in_waves(waves)
+    for text in [each for each in ended if each.startswith("closed")]:
+        waited = text.replace("closed", "durable")
+        assert waited in ended
+        assert ended.index(waited) < ended.index(text)
+    assert [each for each in ended if each.startswith("closed")] != []
+
+
+def test_no_wave_is_no_work(disk: Disk) -> None:
+    in_waves([])
+    in_waves([[], []])
+    assert disk.asked == []

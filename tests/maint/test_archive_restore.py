@@ -18,6 +18,7 @@ from archive_world import (
 )
 from maint_world import DAY, World, ids
 
+from maint import unpacking
 from store.layouts.rec.specimens import session_id
 
 PRUNES = "  - prune: {older_than: 30d}\n"
@@ -100,6 +101,32 @@ def test_nothing_is_ever_overwritten(world: World, before: object, arguments: li
     assert (answer.code, "another file has its place now" in answer.err) == (1, True)
     assert mine.read_bytes() == b"mine"
     assert len(back(world)) == (3 if arguments == ["*"] else 1)
+    assert unfinished(world) == []
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_many_of_several_packs_come_back_in_waves_and_each_for_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: str
+) -> None:
+    """The place of one of them is taken."""
+    monkeypatch.setattr(unpacking, "_SIDE_BY_SIDE", 3)
+    monkeypatch.setattr(unpacking, "_TASK_SESSIONS", 20)
+    world = archiving(tmp_path)
+    known: dict[str, object] = {}
+    for first, age in ((0, OLD), (31, OLD + 100)):
+        world.add_many("complete", range(first, first + 31), age)
+        known |= world.snapshot()
+        assert world.maint("archive", "--older-than", "1d").code == 0
+    assert (len(packs(world)), in_store(world)) == (2, {})
+    taken = world.sessions / file_name(40)
+    taken.write_text("somebody else's\n")
+    answer = world.maint("restore", "--older-than", "1d", "--jobs", jobs)
+    assert (answer.code, len(in_store(world))) == (1, 62)
+    assert taken.read_text() == "somebody else's\n"
+    taken.unlink()
+    assert world.maint("restore", session_id(40)).code == 0
+    now = world.snapshot()
+    assert {path: now[path] for path in known} == known
     assert unfinished(world) == []
 
 

@@ -7,7 +7,6 @@ language by being there.
 """
 
 import importlib
-import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
@@ -20,6 +19,7 @@ from maint import passes
 from maint.verdicts import Act, Kept, Verdict
 from policies import ArchiveRules, PassOptions
 from store.facts import Index, Leftover, Lock, Session
+from store.plugs import plugged_into
 
 Subject = TypeVar("Subject", Session, Lock, Leftover)
 
@@ -75,8 +75,5 @@ class Pass(ABC):
 @cache
 def known_passes() -> Mapping[str, Pass]:
     """All passes by name."""
-    found = [
-        importlib.import_module(f"{passes.__name__}.{module.name}").PASS
-        for module in pkgutil.iter_modules(passes.__path__)
-    ]
+    found = [importlib.import_module(f"{passes.__name__}.{name}").PASS for name in plugged_into(passes)]
     return {each.name: each for each in sorted(found, key=lambda each: each.name)}

@@ -10,24 +10,18 @@ Times are seconds since the epoch; ``None`` for ``now`` or ``at`` is the present
 """
 
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from maint import archived, undoing
-from maint.actions import PAYLOAD, Action
+from maint import archived, undoing, waiting
+from maint.actions import Action
 from maint.carrying_out import carry_out_actions
-from maint.finding import NotFound, find_trashed
+from maint.finding import NotFound
 from maint.owner import as_owner
 from maint.reaching import open_roots
 from maint.run import Listener, Run
 from maint.workers import default_jobs
-from store import copying
 from store.archived import Archived
 from store.facts import Place, Problem
-from store.layout import layout_of
-from store.names import printable
-from store.trash import Trashed
 
 if TYPE_CHECKING:
     from maint.saved import SavedPlan
@@ -137,7 +131,7 @@ def restore(
     Raises `NotFound` and `Ambiguous`.
     """
     work: dict[str, tuple[Place, list[Action]]] = {}
-    for place, id_, found in _chosen(sessions, stores):
+    for place, id_, found in waiting.chosen(sessions, stores):
         actions = work.setdefault(place.name, (place, []))[1]
         if isinstance(found, Archived):
             actions.append(archived.restoring(place, found))
@@ -148,7 +142,8 @@ def restore(
             )
         else:
             actions += (
-                undoing.restoring(place, each, id_, "brought back by hand") for each in _fit(place, found)
+                undoing.restoring(place, each, id_, "brought back by hand")
+                for each in waiting.fit(place, found)
             )
     return carry_out_actions(
         "restore",
@@ -184,77 +179,3 @@ def restore_all(
     )
     run.unseen += problems
     return run
-
-
-def copy_out(session: str, stores: list[Place], folder: str) -> list[str]:
-    """Copy a session from the trash, the backups or a pack to a folder, byte for byte; the paths it has there.
-
-    Raises `NotFound`, `Ambiguous`, FileExistsError, OSError, and `store.frames.Damaged`.
-    """
-    copies: list[str] = []
-    for place, _, found in _chosen([session], stores):
-        if isinstance(found, Archived):
-            copies += archived.copy_out(place, found, folder)
-            continue
-        with ExitStack() as stack:
-            with as_owner(place.path):
-                roots = stack.enter_context(open_roots(place))
-            with as_owner(folder):
-                copies += copying.copy_session(roots, found, folder)
-    return copies
-
-
-_Waiting = tuple[Place, str, list[Trashed] | Archived]
-
-
-def _chosen(sessions: list[str], stores: list[Place]) -> list[_Waiting]:
-    """What waits under these names, each once, with the payloads that were archived by themselves."""
-    chosen: list[_Waiting] = []
-    for session in sessions:
-        each = _waiting(session, stores)
-        payload = _payload(each[0], each[1])
-        chosen += (found for found in (each, *payload) if found not in chosen)
-    return chosen
-
-
-def _payload(place: Place, session: str) -> Iterator[_Waiting]:
-    """The payload of a session, if it is in a pack."""
-    if layout_of(place.kind).has_payload:
-        found = archived.newest(session + PAYLOAD, place)
-        if found is not None:
-            yield place, session + PAYLOAD, found
-
-
-def _fit(place: Place, kept: list[Trashed]) -> list[Trashed]:
-    """Those of a session's files that are to be asked for."""
-    with as_owner(place.path), open_roots(place) as roots:
-        return undoing.all_or_refused(roots, kept)
-
-
-def _waiting(session: str, stores: list[Place]) -> _Waiting:
-    """What waits under a name: in the trash or in a pack, whatever is later, and a backup only where nothing else does."""
-    kept: tuple[Place, str, list[Trashed]] | None
-    try:
-        kept = find_trashed(session, stores)
-    except NotFound:
-        kept = None
-    packed = archived.find(session, stores)
-    if packed is None and kept is None:
-        where = ", ".join(place.name for place in stores) or "any store: there is none"
-        text = f"no session {printable(session)!r} waits in the trash or in a pack of {where}"
-        raise archived.not_found(text, stores)
-    if packed is None:
-        assert kept is not None
-        return kept
-    if kept is not None:
-        # Its payload is called as the session is, and more, and no other copy of it.
-        is_payload = packed[1].entry.id == kept[1] + PAYLOAD
-        if is_payload or _is_later(kept[2], packed[1]):
-            return kept
-    return packed[0], packed[1].entry.id, packed[1]
-
-
-def _is_later(kept: list[Trashed], packed: Archived) -> bool:
-    """Whether what waits in the trash is the later state of a session, or as late, and the nearer one."""
-    changed = max(each.fingerprint.mtime_ns for each in kept) / 1e9
-    return not kept[0].backup and changed >= packed.entry.last_changed

@@ -15,7 +15,6 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 
@@ -68,7 +67,7 @@ def connect(path: str, roots: RootFds) -> sqlite3.Connection:
     _require_files(path)
     with suppress(OSError):  # it is there; or it cannot be made, and then SQLite says so
         os.close(os.open(path, _NEW_FLAGS, 0o600))  # it would let everybody read it
-    address = f"file:{quote(os.fsencode(path))}?mode=rw"
+    address = f"file:{''.join(f'%{byte:02x}' for byte in os.fsencode(path))}?mode=rw"
     db = sqlite3.connect(address, uri=True, timeout=_WAIT, isolation_level=None)
     try:
         db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)

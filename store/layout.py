@@ -5,7 +5,6 @@ Each layout is one module (or package) in ``store/layouts`` with a constant ``LA
 """
 
 import importlib
-import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
@@ -15,6 +14,7 @@ import msgspec
 
 from store import layouts
 from store.facts import Listing, Member, Place, Problem, Session, State
+from store.plugs import plugged_into
 
 
 class Moment(msgspec.Struct, frozen=True):
@@ -191,7 +191,7 @@ def xdg_folder(env: Mapping[str, str], key: str, default: str) -> str:
 @cache
 def known_kinds() -> tuple[str, ...]:
     """The names of all kinds, in order; each is that of its module, with hyphens. None is imported for it."""
-    return tuple(sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(layouts.__path__)))
+    return tuple(sorted(name.replace("_", "-") for name in plugged_into(layouts)))
 
 
 @cache

@@ -44,7 +44,7 @@ PURE = (
     "maint.tally",
     "maint.passes",
 )
-DISCOVERS = {"maint.contract": {"importlib", "pkgutil"}}
+DISCOVERS = {"maint.contract": {"importlib"}}
 
 
 def modules(house: Path) -> Iterator[tuple[str, ast.Module]]:

@@ -5,6 +5,7 @@ of one today may be that of two tomorrow, and people script against this.
 """
 
 import argparse
+import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, TypeAlias
@@ -13,6 +14,9 @@ from maint.cli.ending import fail
 
 Argument: TypeAlias = tuple[tuple[str, ...], Mapping[str, Any]]
 """What ``add_argument`` of argparse is to be called with."""
+
+
+_WIDTH = 78
 
 
 class Mistaken(argparse.ArgumentTypeError):
@@ -91,12 +95,16 @@ def command(*takes: Argument) -> Callable[[Callable[..., None]], Command]:
     return lambda verb: Command(verb, takes)
 
 
+def _in_columns(width: int) -> "argparse._FormatterClass":
+    """What lays out help; argparse makes one for each argument, and to ask how wide a terminal is takes an import."""
+    return functools.partial(argparse.RawDescriptionHelpFormatter, width=width)
+
+
 class _Parser(argparse.ArgumentParser):
     """Mistakes are told as everything else is, and paragraphs of help stay paragraphs."""
 
     def __init__(self, name: str, about: str, **settings: Any) -> None:
-        formatter = argparse.RawDescriptionHelpFormatter
-        super().__init__(name, allow_abbrev=False, formatter_class=formatter, **settings)
+        super().__init__(name, allow_abbrev=False, formatter_class=_in_columns(_WIDTH), **settings)
         self._about = about
 
     def format_help(self) -> str:
@@ -104,6 +112,7 @@ class _Parser(argparse.ArgumentParser):
         import textwrap  # noqa: PLC0415
 
         width = min(shutil.get_terminal_size().columns, 120) - 2
+        self.formatter_class = _in_columns(width)
         paragraphs = (" ".join(each.split()) for each in self._about.split("\n\n"))
         self.description = "\n\n".join(textwrap.fill(each, width) for each in paragraphs)
         return super().format_help()

@@ -3,13 +3,15 @@
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import TypeVar
 
 from maint.cli.arguments import Mistaken, argument, number
 from maint.cli.ending import UNREADABLE, fail
 from maint.cli.problems import fail_to_find
 from maint.finding import Ambiguous, NotFound
 from maint.reaching import describe
+
+T = TypeVar("T")
 
 
 def span(text: str) -> float:
@@ -49,10 +51,13 @@ JSON = argument("--json", dest="as_json", action="store_true", help="NDJSON on s
 AT = argument("--at", type=moment, metavar="TIME", help="as if it were that time")
 
 
-def or_fail(ask: Callable[[], Any]) -> Any:
+def or_fail(ask: Callable[[], T]) -> T:
+    """The answer, or the end: 2 where no session is meant, or not exactly one; 74 where something cannot be read."""
     try:
         return ask()
     except (NotFound, Ambiguous) as error:
         fail_to_find(error)
+    except BrokenPipeError:
+        raise  # whoever read it has had enough
     except OSError as error:
         fail(UNREADABLE, describe(error))

@@ -1,18 +1,17 @@
-"""The verbs that bring something back."""
+"""The verb that brings sessions back: to their places, or as copies somewhere else."""
 
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
-from maint import archived, interface, report, terminal
+from maint import archived, waiting
 from maint.cli.arguments import argument, command
-from maint.cli.ending import UNREADABLE, fail
-from maint.cli.options import JOBS, JSON, POLICY, STORE, WAIT, span
-from maint.cli.problems import fail_to_find, tell
-from maint.cli.speaker import Speaker
+from maint.cli.ending import fail
+from maint.cli.options import JOBS, JSON, POLICY, STORE, WAIT, or_fail, span
+from maint.cli.problems import tell
 from maint.cli.stores import only_stores_of
-from maint.finding import Ambiguous, NotFound
 from maint.reaching import describe
 from maint.talk import say
 from store.facts import Place, Problem
@@ -20,24 +19,8 @@ from store.frames import Damaged
 from store.looking import Skip
 from store.names import printable
 
-
-@command(argument("run", metavar="RUN"), POLICY, STORE, WAIT, JSON)
-def undo_(run: str, policy: str | None, stores: Sequence[str], wait: float, as_json: bool) -> None:
-    """Put back what a run removed, renamed or rewrote, as far as the grace period allows."""
-    where = only_stores_of(policy, stores)
-    speaker = Speaker(as_json)
-    with terminal.stoppable() as stop:
-        try:
-            done, impossible = interface.undo(
-                run, where, wait=wait, listener=speaker.listener(stop, talkative=True)
-            )
-        except NotFound as error:
-            fail(2, str(error))
-    for text in report.shortened(impossible):
-        say(f"cannot be taken back: {printable(text)}")
-    speaker.finish(
-        done, where, stop.signal, always=True, incomplete=bool(impossible) or done.summary.skipped > 0
-    )
+if TYPE_CHECKING:
+    from maint.run import Run
 
 
 @command(
@@ -71,23 +54,36 @@ def restore_(
     many = older_than is not None or any(char in each for each in session for char in "*?[")
     before = time.time() - older_than if older_than is not None else None
     where = only_stores_of(policy, stores)
+    names = list(session)
+    if folder is not None:
+        or_fail(lambda: _copy(names, where, folder, many=many, ended_before=before))
+    else:
+        _bring_back(names, where, many=many, ended_before=before, jobs=jobs, wait=wait, as_json=as_json)
+
+
+def _bring_back(
+    sessions: list[str],
+    where: list[Place],
+    *,
+    many: bool,
+    ended_before: float | None,
+    jobs: int | None,
+    wait: float,
+    as_json: bool,
+) -> None:
+    """Bring sessions back to their places, by a run, and say what became of it."""
+    from maint import interface, terminal  # noqa: PLC0415  10 ms that a copy need not spend
+    from maint.cli.speaker import Speaker  # noqa: PLC0415
+
     speaker = Speaker(as_json)
-    try:
-        if folder is not None:
-            _copy(list(session), where, folder, many=many, ended_before=before)
-            return
-        with terminal.stoppable() as stop:
-            listener = speaker.listener(stop, talkative=True)
-            if many:
-                run = interface.restore_all(
-                    list(session), where, ended_before=before, jobs=jobs, wait=wait, listener=listener
-                )
-            else:
-                run = interface.restore(list(session), where, jobs=jobs, wait=wait, listener=listener)
-    except (NotFound, Ambiguous) as error:
-        fail_to_find(error)
-    except OSError as error:
-        fail(UNREADABLE, describe(error))
+    with terminal.stoppable() as stop:
+        listener = speaker.listener(stop, talkative=True)
+        bring: Callable[..., Run]
+        if many:
+            bring = partial(interface.restore_all, sessions, where, ended_before=ended_before)
+        else:
+            bring = partial(interface.restore, sessions, where)
+        run = or_fail(partial(bring, jobs=jobs, wait=wait, listener=listener))
     speaker.finish(run, where, stop.signal, always=True, incomplete=run.summary.skipped > 0)
 
 
@@ -105,7 +101,7 @@ def _copy(
             for each in found
         )
     else:
-        chosen = (partial(interface.copy_out, each, where, folder) for each in sessions)
+        chosen = (partial(waiting.copy_out, each, where, folder) for each in sessions)
     for copy in chosen:
         try:
             for path in copy():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from folders_world import OLD, place, put, remove, there
 
-from maint import interface
+from maint import interface, waiting
 from maint.actions import Result
 from maint.finding import Ambiguous, find_trashed, trashed
 from maint.run import Run
@@ -93,7 +93,7 @@ def test_prefix_that_means_two_sessions_brings_back_neither(place: Place) -> Non
 
 def test_session_of_several_files_is_copied_by_their_paths(place: Place, out: Path) -> None:
     remove(place, put(place, FILES, LINKS))
-    assert interface.copy_out("one", [place], str(out)) == [
+    assert waiting.copy_out("one", [place], str(out)) == [
         f"{out}/{name}" for name in ("one/logs/a", "one/logs/b", "one/record", "one.link")
     ]
     assert there(out) == FILES | LINKS
@@ -103,7 +103,7 @@ def test_session_of_several_files_is_copied_by_their_paths(place: Place, out: Pa
 
 def test_session_of_one_file_is_copied_by_its_name(place: Place, out: Path) -> None:
     remove(place, put(place, {"one/record": b"record"}))
-    assert interface.copy_out("one", [place], str(out)) == [f"{out}/record"]
+    assert waiting.copy_out("one", [place], str(out)) == [f"{out}/record"]
     assert there(out) == {"record": b"record"}
 
 
@@ -113,7 +113,7 @@ def test_empty_folder_of_a_session_is_copied_too(place: Place, out: Path) -> Non
     bare.mkdir()
     os.utime(bare, (OLD, OLD))
     remove(place, members)
-    interface.copy_out("one", [place], str(out))
+    waiting.copy_out("one", [place], str(out))
     assert ((out / "one/bare").is_dir(), there(out)) == (True, {"one/record": b"record"})
 
 
@@ -124,7 +124,7 @@ def test_copy_overwrites_nothing_and_leaves_nothing_of_its_own(place: Place, out
     (out / name).write_bytes(b"mine")
     before = sorted(out.rglob("*"))
     with pytest.raises(FileExistsError):
-        interface.copy_out("one", [place], str(out))
+        waiting.copy_out("one", [place], str(out))
     assert (sorted(out.rglob("*")), there(out)) == (before, {name: b"mine"})
 
 
@@ -133,7 +133,7 @@ def test_copy_goes_through_no_link(place: Place, out: Path, tmp_path: Path) -> N
     remove(place, put(place, FILES))
     (out / "one").symlink_to(tmp_path / "outside")
     with pytest.raises(NotADirectoryError):
-        interface.copy_out("one", [place], str(out))
+        waiting.copy_out("one", [place], str(out))
     assert there(tmp_path / "outside") == {}
 
 
@@ -151,7 +151,7 @@ def test_copy_of_a_session_that_changes_meanwhile_is_withdrawn(
 
     monkeypatch.setattr(os, "fsync", growing)
     with pytest.raises(Skip, match="changed while it was copied"):
-        interface.copy_out("one", [place], str(out))
+        waiting.copy_out("one", [place], str(out))
     assert list(out.iterdir()) == []
 
 
@@ -170,6 +170,6 @@ def test_copies_need_few_descriptors(place: Place, out: Path, monkeypatch: pytes
         fsync(fd)
 
     monkeypatch.setattr(os, "fsync", counting)
-    interface.copy_out("one", [place], str(out))
+    waiting.copy_out("one", [place], str(out))
     assert (len(there(out)), most <= before + 10) == (60, True)
     assert len(os.listdir("/proc/self/fd")) == before

@@ -36,14 +36,6 @@ def marked(
         yield _mark(desk, pack, actions)
 
 
-def home_of(roots: RootFds, pack: str) -> str | None:
-    """The root in which a pack lies, if one does."""
-    for label in archives.labels(roots):
-        if looking.stat_at(roots[label], pack) is not None:
-            return label
-    return None
-
-
 def as_marked_now(roots: RootFds, members: tuple[Member, ...]) -> tuple[Member, ...]:
     """A pack and its marks, of which some may have been added since that was planned."""
     pack, *rest = members
@@ -56,7 +48,7 @@ def as_marked_now(roots: RootFds, members: tuple[Member, ...]) -> tuple[Member, 
 
 def set_marks(desk: Desk, pack: str, sessions: Sequence[tuple[str, Why]]) -> bool:
     """Mark sessions of a pack, or under its own name all of them, durably; ``False`` if there is no such pack."""
-    label = home_of(desk.roots, pack)
+    label = archives.home_of(desk.roots, pack)
     if label is None:
         return False
     told = [
@@ -84,7 +76,7 @@ def mark_brought_back(roots: RootFds, action: Action, run: str) -> None:
 
     OSError if that cannot be written down.
     """
-    label = home_of(roots, action.pack or "") if names.parse_pack_name(action.pack or "") else None
+    label = archives.home_of(roots, action.pack or "") if names.parse_pack_name(action.pack or "") else None
     if label is None or action.mark is None:
         return
     mark = Mark(session=action.session, why=Why(action.mark), run=run, at=names.run_time(run))

@@ -13,7 +13,7 @@ from contextlib import suppress
 import msgspec
 
 from maint.actions import Action, Outcome, Packing, Result, outcome_of
-from maint.marking import as_marked_now, home_of, mark_brought_back
+from maint.marking import as_marked_now, mark_brought_back
 from maint.reaching import describe
 from store import archives, durable, ending, looking, marks, names, opening, packs, removing, unpacking
 from store.change import Skip, move_to_trash, put_back
@@ -197,7 +197,7 @@ def _settle_brought_back(roots: RootFds, owned: Owned, n: int, action: Action, r
 
 def _bring_rest(roots: RootFds, n: int, action: Action, missing: list[Member], run: str) -> None:
     """Bring back those files of a session that a killed run had not got to; durable on return."""
-    label = home_of(roots, action.pack or "")
+    label = archives.home_of(roots, action.pack or "")
     if label is None:
         raise Skip(f"there is no pack {action.pack} now")
     with packs.open_pack(roots[label], action.pack or "") as pack:

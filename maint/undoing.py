@@ -11,8 +11,7 @@ import msgspec
 from maint import journal
 from maint.actions import TO_TRASH, Action, Outcome, Result, Verb
 from maint.journal import IndexedLine
-from maint.marking import home_of
-from store import looking, names, opening, trash
+from store import archives, looking, names, opening, trash
 from store.facts import Member, Place
 from store.layout import layout_of
 from store.marks import Why
@@ -190,7 +189,7 @@ def _undo_packed(
     """Take back what was done about a pack; what it held is marked only when it is back in its place."""
     pack = outcome.pack or ""
     kept = [waiting.get((member.root, member.path, False)) for member in action.members]
-    there = home_of(roots, pack) is not None
+    there = archives.home_of(roots, pack) is not None
     if action.verb is Verb.PRUNE:
         if there:
             undoing.actions.append(_marking(place, action, pack, Why.HELD))

@@ -15,7 +15,7 @@ from contextlib import suppress
 
 import msgspec
 
-from store import durable, names, opening
+from store import durable, looking, names, opening
 from store.durable import Poisoned
 from store.facts import Place
 from store.folders import make_folders
@@ -57,6 +57,14 @@ def with_archives(place: Place) -> Place:
 def labels(roots: RootFds) -> list[str]:
     """The roots that hold packs, and can be reached."""
     return [label for label in roots.labels if names.is_archive_root(label)]
+
+
+def home_of(roots: RootFds, pack: str) -> str | None:
+    """The root in which a pack lies, if one does."""
+    for label in labels(roots):
+        if looking.stat_at(roots[label], pack) is not None:
+            return label
+    return None
 
 
 def unreachable(place: Place, roots: RootFds) -> list[str]:

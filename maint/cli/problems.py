@@ -3,7 +3,6 @@
 import sys
 from typing import NoReturn
 
-from maint import report
 from maint.cli.ending import fail
 from maint.finding import Ambiguous, NotFound, Unseen
 from maint.talk import say
@@ -12,6 +11,10 @@ from store.facts import Problem
 
 def tell(problems: list[Problem]) -> None:
     """Say what is wrong with stores, as briefly as can be."""
+    if not problems:
+        return
+    from maint import report  # noqa: PLC0415  where there is something to say
+
     for text in report.shortened(report.problem_lines(problems)):
         say(text)
 

@@ -1,6 +1,7 @@
 """Bringing sessions back from packs, many at a time: those of one frame together, so that it is decoded once.
 
-Their bytes are durable before they get their names: a few one by one, of many some dozens together.
+Their bytes are durable before they get their names: a few one by one, of many some hundreds together, while the next
+of them are read.
 Of many, nothing is said before one sync for all names; after a power cut in between, the next run finds them unsaid.
 """
 

@@ -15,8 +15,7 @@ from maint.cli.ending import fail
 Argument: TypeAlias = tuple[tuple[str, ...], Mapping[str, Any]]
 """What ``add_argument`` of argparse is to be called with."""
 
-
-_WIDTH = 78
+_WIDTH = 78  # columns, as long as no help is asked for
 
 
 class Mistaken(argparse.ArgumentTypeError):

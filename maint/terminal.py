@@ -82,7 +82,11 @@ class Progress:
             self.clear()
         if self._bar is None:
             self._of_bytes = of_bytes
-            self._bar = _new_bar(of_bytes=of_bytes)
+            try:
+                self._bar = _new_bar(of_bytes=of_bytes)
+            except ImportError:  # root works as somebody who may not read what we are installed with
+                self._shown = False
+                return
             self._bar.start()
         if what not in self._tasks:
             self._tasks[what] = self._bar.add_task(what, total=total)

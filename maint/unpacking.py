@@ -145,7 +145,7 @@ class Unpacker(Reaching):
 
         try:
             for each in work:
-                if wave and (source != each.source or files >= most):
+                if wave and source != each.source:
                     yield wave
                     wave, files = [], 0
                 try:
@@ -161,10 +161,14 @@ class Unpacker(Reaching):
                             outcomes.append(outcome_of(each.n, _decode(each.action), Result.DONE, _THERE))
                             continue
                         raise Skip("another file has its place now")  # noqa: TRY301  one way out for all reasons
-                    wave.append(bringing_back(each, pack, entry))
-                    files += len(entry.members)
                 except (Skip, Damaged, OSError) as error:
                     outcomes.append(_refused(each, error))
+                    continue
+                if wave and files + len(entry.members) > most:
+                    yield wave
+                    wave, files = [], 0
+                wave.append(bringing_back(each, pack, entry))
+                files += len(entry.members)
             if wave:
                 yield wave
         finally:
@@ -195,7 +199,7 @@ def restored(desk: Desk, planned: PlannedStore, wanted: Sequence[int]) -> Iterat
     with ExitStack() as stack:
         stack.callback(unpacker.close)
         stack.enter_context(crew)
-        if len(wanted) > _TASK_SESSIONS:
+        if len(wanted) > desk.jobs * _TASK_SESSIONS:
             crew.start()  # who is forked before the plan is gone through keeps no copy of what is known of each session
         by_pack, files = _by_pack(planned, wanted)
         tasks = stack.enter_context(closing(_tasks(desk, planned, by_pack)))

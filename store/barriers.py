@@ -25,7 +25,7 @@ from store import durable
 from store.durable import Poisoned
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
+    from concurrent.futures import ThreadPoolExecutor
 
 T = TypeVar("T")
 
@@ -98,18 +98,22 @@ def in_waves(waves: Iterable[Iterable[Steps[object]]]) -> None:
     """
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  5 ms that only many are worth
 
-    # Nothing is closed while somebody still waits for it: by then, its descriptor could be that of another file.
-    with ExitStack() as stack, ThreadPoolExecutor(1) as beside:
-        before: Callable[[], object] | None = None
-        for many in waves:
-            wave = _Wave(many)
-            wave.close_by(stack)
-            waiting = beside.submit(wave.wait, wave.advance({}))
+    beside = ThreadPoolExecutor(1)
+    with ExitStack() as stack:
+        try:
+            before: Callable[[], object] | None = None
+            for many in waves:
+                wave = _Wave(many)
+                wave.close_by(stack)
+                errors = _beside(beside, functools.partial(wave.wait, wave.advance({})))
+                if before is not None:
+                    before()
+                before = functools.partial(_finish, wave, errors)
             if before is not None:
                 before()
-            before = functools.partial(_finish, wave, waiting)
-        if before is not None:
-            before()
+        finally:
+            # Nothing is closed while somebody waits for it: by then, its descriptor could be that of another file.
+            beside.shutdown(cancel_futures=True)
 
 
 class _Wave(Generic[T]):
@@ -161,8 +165,17 @@ class _Wave(Generic[T]):
         return [self._done[number] for number in range(len(self._all))]
 
 
-def _finish(wave: _Wave[T], waiting: "Future[Errors]") -> None:
-    wave.finish(waiting.result())
+def _beside(executor: "ThreadPoolExecutor", wait: Callable[[], Errors]) -> Callable[[], Errors]:
+    """Wait in a thread, and have what to tell when it is asked for; at once where there can be no thread."""
+    try:
+        return executor.submit(wait).result
+    except RuntimeError:
+        errors = wait()
+        return lambda: errors
+
+
+def _finish(wave: _Wave[T], errors: Callable[[], Errors]) -> None:
+    wave.finish(errors())
 
 
 def _wait(wanted: dict[int, Durable]) -> dict[int, Poisoned]:

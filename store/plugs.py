@@ -7,12 +7,11 @@ from types import ModuleType
 def plugged_into(package: ModuleType) -> list[str]:
     """The names of the modules and packages right in this one, in order; what begins with ``_`` is none of them.
 
-    `pkgutil` knows the same, and imports `inspect` for it, which takes as long as bringing a session back.
+    They lie in folders, as sources. `pkgutil` knows more, and imports `inspect` for it, a tenth of the start.
     """
     found: set[str] = set()
     for folder in package.__path__:
         for name in os.listdir(folder):
-            stem, suffix = os.path.splitext(name)
-            if suffix == ".py" or os.path.isfile(os.path.join(folder, name, "__init__.py")):
-                found.add(stem)
+            if name.endswith(".py") or os.path.isfile(os.path.join(folder, name, "__init__.py")):
+                found.add(name.removesuffix(".py"))
     return sorted(name for name in found if name.isidentifier() and not name.startswith("_"))

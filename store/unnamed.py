@@ -90,4 +90,6 @@ def _name(fd: int, folder: int, name: str) -> None:
     except FileExistsError:
         raise Skip("another file has its place now") from None
     except FileNotFoundError:
+        if not os.fstat(folder).st_nlink:  # another session made it, failed, and took it away again
+            raise Skip("the folder it belongs in went away meanwhile; try again") from None
         raise OSError(errno.ENOSYS, "this system gives no name to a file by its descriptor", name) from None

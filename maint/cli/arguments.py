@@ -15,7 +15,8 @@ from maint.cli.ending import fail
 Argument: TypeAlias = tuple[tuple[str, ...], Mapping[str, Any]]
 """What ``add_argument`` of argparse is to be called with."""
 
-_WIDTH = 78  # columns, as long as no help is asked for
+_WIDTH, _LEAST = 78, 20  # columns, as long as no help is asked for, and then
+_BEHIND = "\0"  # marks what stands behind a `--`; no argument can have it
 
 
 class Mistaken(argparse.ArgumentTypeError):
@@ -31,9 +32,9 @@ def number(least: int, most: int) -> Callable[[str], int]:
     """The type of an option that is a whole number from one to another."""
 
     def parse(text: str) -> int:
-        if text.isdecimal() and least <= int(text) <= most:
+        if len(text) <= len(str(most)) and text.isdecimal() and least <= int(text) <= most:
             return int(text)
-        raise Mistaken(f"{text!r} is no whole number from {least} to {most}")
+        raise Mistaken(f"{text[:40]!r} is no whole number from {least} to {most}")
 
     return parse
 
@@ -50,9 +51,8 @@ class Command:
         parser = _Parser(name, self._verb.__doc__ or "")
         for names, settings in self._takes:
             parser.add_argument(*names, **settings)
-        # Only where it takes all in the order in which it stands there does argparse know names behind a `--`.
-        read = parser.parse_args if "--" in words else parser.parse_intermixed_args
-        self._verb(**vars(read(words)))
+        given = vars(parser.parse_intermixed_args(_marked(words)))
+        self._verb(**{name: _unmarked(value) for name, value in given.items()})
 
 
 class Group:
@@ -89,6 +89,20 @@ class Group:
         return "\n".join(["verbs:", *(f"  {name:{wide}}  {text}" for name, text in self._verbs.items())])
 
 
+def _marked(words: Sequence[str]) -> list[str]:
+    """The words without the first `--`, and what stands behind it as names: in no order does argparse know these."""
+    if "--" not in words:
+        return list(words)
+    end = words.index("--")
+    return [*words[:end], *(_BEHIND + each for each in words[end + 1 :])]
+
+
+def _unmarked(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_unmarked(each) for each in value]
+    return value.removeprefix(_BEHIND) if isinstance(value, str) else value
+
+
 def command(*takes: Argument) -> Callable[[Callable[..., None]], Command]:
     """Make a verb of a function."""
     return lambda verb: Command(verb, takes)
@@ -110,11 +124,11 @@ class _Parser(argparse.ArgumentParser):
         import shutil  # noqa: PLC0415  only for help
         import textwrap  # noqa: PLC0415
 
-        width = min(shutil.get_terminal_size().columns, 120) - 2
+        width = max(_LEAST, min(shutil.get_terminal_size().columns, 120) - 2)
         self.formatter_class = _in_columns(width)
         paragraphs = (" ".join(each.split()) for each in self._about.split("\n\n"))
         self.description = "\n\n".join(textwrap.fill(each, width) for each in paragraphs)
         return super().format_help()
 
     def error(self, message: str) -> NoReturn:
-        fail(2, f"{message}; see `{self.prog} --help`")
+        fail(2, f"{message.replace(_BEHIND, '')}; see `{self.prog} --help`")

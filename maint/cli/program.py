@@ -22,7 +22,7 @@ VERBS = {
     "list": ("looking", "The sessions, or what waits in the trash."),
     "show": ("looking", "One session: its facts and its records."),
     "restore": ("returning", "Bring sessions back from archive, trash or backup."),
-    "undo": ("runs", "Put back what a run removed, renamed or rewrote."),
+    "undo": ("undoing", "Put back what a run removed, renamed or rewrote."),
     "verify": ("archive_checks", "Read every pack, and compare every digest."),
     "salvage": ("archive_checks", "Save what is whole in a damaged pack."),
     "log": ("looking", "The runs that were, and what each of them did."),

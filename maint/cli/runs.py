@@ -1,4 +1,4 @@
-"""The verbs that make plans, carry them out and take them back."""
+"""The verbs that make plans and carry them out."""
 
 import os
 import signal
@@ -14,15 +14,12 @@ from maint.cli.options import AT, JOBS, JSON, ONLY, POLICY, PROFILE, STORE, WAIT
 from maint.cli.problems import tell
 from maint.cli.rules import selection
 from maint.cli.speaker import Speaker, tell_laps
-from maint.cli.stores import only_stores_of
-from maint.finding import NotFound
 from maint.reaching import describe
 from maint.run import Listener, Run
 from maint.saved import PlanUnusable, plans_folder, read_plan
 from maint.talk import say
 from policies import Policy
 from store.facts import Place
-from store.names import printable
 
 
 @command(
@@ -137,25 +134,6 @@ def apply_(file: str, jobs: int | None, wait: float, as_json: bool) -> None:
     except PlanUnusable as error:
         fail(UNREADABLE, str(error))
     speaker.finish(run, list(saved.places.values()), stop.signal)
-
-
-@command(argument("run", metavar="RUN"), POLICY, STORE, WAIT, JSON)
-def undo_(run: str, policy: str | None, stores: Sequence[str], wait: float, as_json: bool) -> None:
-    """Put back what a run removed, renamed or rewrote, as far as the grace period allows."""
-    where = only_stores_of(policy, stores)
-    speaker = Speaker(as_json)
-    with terminal.stoppable() as stop:
-        try:
-            done, impossible = interface.undo(
-                run, where, wait=wait, listener=speaker.listener(stop, talkative=True)
-            )
-        except NotFound as error:
-            fail(2, str(error))
-    for text in report.shortened(impossible):
-        say(f"cannot be taken back: {printable(text)}")
-    speaker.finish(
-        done, where, stop.signal, always=True, incomplete=bool(impossible) or done.summary.skipped > 0
-    )
 
 
 def _save(run: Run, path: str) -> None:

@@ -37,6 +37,8 @@ def read(*words: str, takes: Sequence[Any] = SESSIONS) -> dict[str, Any]:
         (("--", "-a"), {"session": ["-a"]}),
         (("--to", "d", "--json", "--", "--json", "b"), {"session": ["--json", "b"], "folder": "d", "json": True}),
         (("a", "--", "-b"), {"session": ["a", "-b"]}),
+        (("a", "--json", "--", "-b", "--", "c"), {"session": ["a", "-b", "--", "c"], "json": True}),
+        (("a", "--to", "d", "--"), {"session": ["a"], "folder": "d"}),
         (("-1", "a b", ""), {"session": ["-1", "a b", ""]}),
     ],
 )  # fmt: skip
@@ -58,6 +60,7 @@ def test_what_one_call_got_is_not_there_in_the_next() -> None:
         (("--jobs", "²"), "argument --jobs: '²' is no whole number from 1 to 8"),
         (("--jobs", "-1"), "argument --jobs: '-1' is no whole number from 1 to 8"),
         (("--none", "a"), "unrecognized arguments: --none"),
+        (("--jobs", "9" * 5000), f"argument --jobs: {'9' * 40!r} is no whole number from 1 to 8"),
     ],
 )
 def test_what_is_not_understood_is_said_in_a_line_with_where_to_look(
@@ -68,11 +71,13 @@ def test_what_is_not_understood_is_said_in_a_line_with_where_to_look(
     assert (caught.value.code, capsys.readouterr()) == (2, ("", f"maint: {said}; see `maint verb --help`\n"))
 
 
-@pytest.mark.parametrize("words", [(), ("a", "b"), ("--", "a", "b")])
-def test_as_many_names_as_a_verb_takes(words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("words", [(), ("a", "b"), ("--", "a", "b"), ("a", "--json", "--", "-b")])
+def test_as_many_names_as_a_verb_takes(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    takes = (argument("run", metavar="RUN"), argument("--json", action="store_true"))
     with pytest.raises(SystemExit) as caught:
-        read(*words, takes=(argument("run", metavar="RUN"),))
-    assert caught.value.code == 2
+        read(*words, takes=takes)
+    assert (caught.value.code, "\0" in capsys.readouterr().err) == (2, False)
+    assert read("--json", "--", "-a", takes=takes) == {"run": "-a", "json": True}
 
 
 def test_only_the_verb_that_is_called_is_looked_up() -> None:
@@ -103,6 +108,16 @@ def test_help_keeps_paragraphs_apart(capsys: pytest.CaptureFixture[str]) -> None
         verb.call("maint verb", ["--help"])
     assert caught.value.code == 0
     assert "\n\nWhat it does.\n\nAnd what besides, in a second paragraph.\n\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("columns", ["0", "1", "2", "-5", "30", "99999"])
+def test_help_is_told_however_wide_a_terminal_is(
+    columns: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    with pytest.raises(SystemExit) as caught:
+        Command(test_help_is_told_however_wide_a_terminal_is, SESSIONS).call("maint verb", ["--help"])
+    assert (caught.value.code, "usage: maint verb" in capsys.readouterr().out) == (0, True)
 
 
 @pytest.mark.parametrize(

@@ -378,3 +378,16 @@ def test_no_wave_is_no_work(disk: Disk) -> None:
     in_waves([])
     in_waves([[], []])
     assert disk.asked == []
+
+
+def test_where_there_can_be_no_thread_it_is_waited_for_in_place(
+    files: list[int], disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    done: list[str] = []
+    in_waves([waiting(fd, done)] for fd in files)
+    assert sorted(done) == sorted(f"{when} {fd}" for fd in files for when in ("before", "after"))
+    assert disk.asked == ["sync_file"] * MANY

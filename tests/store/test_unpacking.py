@@ -458,6 +458,19 @@ def test_session_whose_folder_is_a_link_now_does_not_come_back(
     assert (files(path), files(outside)) == ({}, {})
 
 
+def test_session_whose_folder_another_one_took_away_again_says_so_and_leaves_nothing(
+    roots: RootFds, path: Path, packed: OpenPack
+) -> None:
+    """One of two in the same folder fails behind its barrier; the folder was its own to make, and to remove."""
+    steps = unnamed.bringing_back(packed, one(packed), roots)
+    next(steps)
+    shutil.rmtree(path / "m")
+    with pytest.raises(Skip, match="the folder it belongs in went away meanwhile"):
+        for _ in steps:
+            pass
+    assert files(path) == {}
+
+
 def test_empty_folder_that_is_a_link_now_is_not_followed_and_hinders_nothing(
     roots: RootFds, path: Path, housed: OpenPack
 ) -> None:

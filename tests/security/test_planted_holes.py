@@ -15,7 +15,7 @@ from test_rights import HIS, rights
 from thief import THIEF, as_thief, folder, needs_root, needs_zstd
 from tried import Tally
 
-from maint import archived, engine, interface, owner
+from maint import archived, engine, owner, waiting
 from store import copying, durable, folders, opening, resolving
 
 __all__ = ["folder"]
@@ -37,7 +37,7 @@ def owner_is_not_switched_to(patch: pytest.MonkeyPatch) -> None:
 
 def copies_are_made_as_root(patch: pytest.MonkeyPatch) -> None:
     real = owner.as_owner
-    for module in (interface, archived):
+    for module in (waiting, archived):
         patch.setattr(module, "as_owner", lambda path: as_root() if path.endswith("/out") else real(path))
 
 

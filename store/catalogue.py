@@ -304,14 +304,14 @@ def _archived(row: tuple[Any, ...]) -> Archived:
 def _listed_row(row: tuple[Any, ...]) -> Archived:
     """As `_archived`, for very many: a row that is as it was written needs no more looking at to be listed."""
     label, pack, _, dead, told, line = row
-    if sum_of(dead, line) != told:
+    if sum_of_line(dead, line) != told:
         raise Damaged("a row of the catalogue is not what was written")
     return Archived(label, pack, manifest.decode_entry(line), dead)
 
 
 def _line_row(row: tuple[Any, ...]) -> tuple[str, str, bytes]:
     label, _, session, dead, told, line = row
-    if sum_of(dead, line) != told:
+    if sum_of_line(dead, line) != told:
         raise Damaged("a row of the catalogue is not what was written")
     return label, session, line.rstrip(b"\n")
 

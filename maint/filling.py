@@ -157,9 +157,8 @@ class Filler:
                     draft.add(n, line, first + frame)
                     draft.size += sizes[n]
                 given = {job.n: job for job in task if isinstance(job, Load)}
-                draft.left_out += [
-                    _not_packed(given[n], Result.SKIPPED, reason) for n, reason in answer.left_out
-                ]
+                for result, those in ((Result.SKIPPED, answer.left_out), (Result.FAILED, answer.unread)):
+                    draft.left_out += [_not_packed(given[n], result, reason) for n, reason in those]
                 self._progress(sum(sizes[n] for n in given))
         if failed is not None:
             raise failed

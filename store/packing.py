@@ -58,12 +58,14 @@ class Wanted(NamedTuple):
 class Batch(NamedTuple):
     """Frames of some sessions, and their lines without the number of the frame, which counts from these.
 
-    ``packed`` are (place in the plan, frame, line), ``left_out`` (place in the plan, why).
+    ``packed`` are (place in the plan, frame, line), ``left_out`` (place in the plan, why): what is not as planned.
+    ``unread``, likewise, are those that are, and cannot be read.
     """
 
     frames: list[RawFrame]
     packed: list[tuple[int, int, bytes]]
     left_out: list[tuple[int, str]]
+    unread: list[tuple[int, str]]
 
 
 class _Read(NamedTuple):
@@ -75,7 +77,7 @@ class _Read(NamedTuple):
 
 def pack(roots: RootFds, wanted: list[Wanted], level: int) -> Batch:
     """The frames of sessions that are read as a whole, in this order; those that cannot be packed are left out."""
-    batch = Batch([], [], [])
+    batch = Batch([], [], [], [])
     first = roots.first
     buffer = bytearray()
     waiting: list[tuple[Wanted, int, int, tuple[PackedMember, ...]]] = []
@@ -106,7 +108,7 @@ def pack(roots: RootFds, wanted: list[Wanted], level: int) -> Batch:
             batch.left_out.append((each.n, str(skip)))
             continue
         except OSError as error:
-            batch.left_out.append((each.n, (error.strerror or str(error)).lower()))
+            batch.unread.append((each.n, (error.strerror or str(error)).lower()))
             continue
         members = tuple(file.member for file in read)
         pieces = [

@@ -155,18 +155,19 @@ def test_what_a_dead_worker_had_is_done_again_though_somebody_said_stop(
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_sector_of_a_large_session_that_cannot_be_read_leaves_out_that_session_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int
+@pytest.mark.parametrize(("size", "sector"), [(40 * MIB, 20 * MIB), (300 * KIB, 0)])
+def test_sector_that_cannot_be_read_leaves_out_its_session_alone_as_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int, size: int, sector: int
 ) -> None:
     world = World(tmp_path)
     world.rules(archive_pass())
-    large = add_large(world, 1, 40 * MIB)
+    large = add_large(world, 1, size)
     for number in range(20, 30):
         world.add("complete", number, OLD)
     bad, pread = large.stat().st_ino, os.pread
 
     def rotten(fd: int, size: int, at: int) -> bytes:
-        if at >= 20 * MIB and os.fstat(fd).st_ino == bad:
+        if at >= sector and os.fstat(fd).st_ino == bad:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return pread(fd, size, at)
 

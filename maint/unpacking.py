@@ -212,7 +212,8 @@ def restored(desk: Desk, planned: PlannedStore, wanted: Sequence[int]) -> Iterat
             back.take(task, outcomes)
             if len(back.outcomes) >= _TOGETHER:
                 yield back.settled()
-    yield back.settled()  # whose workers are gone by now: with their leader killed, they would hold the store a moment longer
+    # Workers are gone by now: those of a leader that is killed hold the store until they notice.
+    yield back.settled()
     if not desk.stop():
         missing = [place for places in by_pack.values() for place in places.values()]
         yield [_missing(planned, place) for place in missing]

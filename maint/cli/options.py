@@ -52,7 +52,10 @@ AT = argument("--at", type=moment, metavar="TIME", help="as if it were that time
 
 
 def or_fail(ask: Callable[[], T]) -> T:
-    """The answer, or the end: 2 where no session is meant, or not exactly one, 1 where it may be out of sight; 74 where something cannot be read."""
+    """The answer, or the end.
+
+    2 where no session is meant, or not exactly one; 1 where one may be out of sight; 74 where something cannot be read.
+    """
     try:
         return ask()
     except (NotFound, Ambiguous) as error:

@@ -64,6 +64,15 @@ def test_verb_that_looks_or_restores_under_a_policy_imports_no_workers(
     assert there & {*DEAR, *SWEEPING} == set()
 
 
+def test_session_comes_back_without_what_takes_long_to_import(world: World) -> None:
+    world.add("complete", 1, days=40.0)
+    assert world.maint("archive", "--older-than", "1d").code == 0
+    (session,) = [line["session"] for line in world.maint("list", "--archived", "--json").lines]
+    there = imported(world, "restore", session)
+    assert "maint.unpacking" in there
+    assert there & {*DEAR, *SWEEPING} == {"zstandard"}
+
+
 def test_verb_that_looks_does_not_import_what_changes_a_store(world: World) -> None:
     assert imported(world, "list") & {"store.change", "maint.execute", "maint.carrying_out"} == set()
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import filelock
 import pytest
 
 from store import names, opening, processes
@@ -224,6 +225,21 @@ def test_skips_in_a_row_are_counted_until_somebody_gets_in(root: int) -> None:
     lock.acquire()
     lock.release()
     assert lock.note_skip() == 1
+
+
+def test_script_that_takes_the_lock_by_the_library_and_a_maintainer_shut_each_other_out(
+    root: int, tmp_path: Path
+) -> None:
+    lock = StoreLock(root)
+    assert lock.acquire()
+    script = filelock.FileLock(tmp_path / names.LOCK, timeout=0)
+    with pytest.raises(filelock.Timeout):
+        script.acquire()
+    lock.release()
+    with script:
+        assert not lock.acquire()
+    assert lock.acquire()
+    lock.release()
 
 
 def test_recorders_lock_is_held_for_the_time_of_the_look(root: int, tmp_path: Path) -> None:

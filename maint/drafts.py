@@ -1,4 +1,4 @@
-"""Actions that are not decided yet: what a comparison, a unique name or the session that began theirs has to tell.
+"""Actions that are not decided yet: what a comparison, a unique name or another session of their kin has to tell.
 
 They wait in a spool until all sessions were read; what is decided by itself goes into the plan at once.
 """
@@ -19,6 +19,7 @@ class Draft(msgspec.Struct):
     ``position`` is the place of its pass in the policy; verb, bytes and phase are the action's own.
     With ``rename_at`` it waits for a unique name, with ``number`` for what becomes of that candidate.
     With ``parent`` it waits for that session, which must go too, or this one stays.
+    With ``base`` it is to take away that session, which stays if another one rests on it.
     """
 
     line: bytes
@@ -29,11 +30,13 @@ class Draft(msgspec.Struct):
     rename_at: float | None = None
     number: int | None = None
     parent: str | None = None
+    base: str | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether it waits for anything."""
-        return self.number is not None or self.rename_at is not None or self.parent is not None
+        waits = self.rename_at, self.number, self.parent, self.base
+        return any(each is not None for each in waits)
 
 
 def enter(draft: Draft, store: PlannedStore, drafts: Spool) -> None:
@@ -48,14 +51,14 @@ def encoded(draft: Draft) -> bytes:
     """A draft as it waits in a spool; JSON and ids hold no separator."""
     rename_at = b"" if draft.rename_at is None else repr(draft.rename_at).encode()
     number = b"" if draft.number is None else b"%d" % draft.number
-    parent = (draft.parent or "").encode()
+    parent, base = (draft.parent or "").encode(), (draft.base or "").encode()
     head = b"%d %d %d" % (draft.position, draft.bytes, draft.phase), draft.verb.encode()
-    return _SEPARATOR.join((*head, rename_at, number, parent, draft.line))
+    return _SEPARATOR.join((*head, rename_at, number, parent, base, draft.line))
 
 
 def decoded(piece: bytes) -> Draft:
     """The draft that was `encoded`."""
-    numbers, verb, rename_at, number, parent, line = piece.split(_SEPARATOR, 5)
+    numbers, verb, rename_at, number, parent, base, line = piece.split(_SEPARATOR, 6)
     position, size, phase = map(int, numbers.split())
     return Draft(
         line,
@@ -66,4 +69,5 @@ def decoded(piece: bytes) -> Draft:
         float(rename_at) if rename_at else None,
         int(number) if number else None,
         parent.decode() or None,
+        base.decode() or None,
     )

@@ -8,7 +8,7 @@ from typing import Literal
 from maint import archived, packed, survey
 from maint.contract import known_passes
 from maint.engine import ground_of, only_plan
-from maint.finding import NotFound, find
+from maint.finding import NotFound, find, sessions
 from maint.judge import Judge, Protected
 from maint.owner import as_owner
 from maint.packed import copies_of, payloads_of
@@ -19,6 +19,7 @@ from maint.workers import default_jobs
 from policies import Policy
 from store.archived import Archived
 from store.facts import Place, Session
+from store.layout import layout_of
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ def explain(
         compared = whole.plan.asked if whole.plan is not None else {}
     verdicts: list[tuple[str, Verdict]] = []
     protected = judge.protection(session)
+    if protected is None and each is None:
+        protected = _as_a_base(session, policy, place, now)
     claimed_by: str | None = None
     dues = [] if protected is None or protected.until is None else [protected.until]
     for step in judge.sessions:
@@ -79,6 +82,17 @@ def explain(
     future = [due for due in dues if due > now]
     pack = f"{place.roots[each.label]}/{each.pack}" if each is not None else None
     return Explanation(place, session, protected, verdicts, claimed_by, min(future, default=None), pack)
+
+
+def _as_a_base(session: Session, policy: Policy, place: Place, now: float) -> Protected | None:
+    """That others rest on a session, if any does, for which the whole store is read."""
+    if not layout_of(place.kind).has_lineage:
+        return None
+    resting = [other.id for _, other in sessions(policy, [place], at=now) if other.rests_on == session.id]
+    if not resting:
+        return None
+    count = f"{len(resting)} sessions go" if len(resting) > 1 else "another session goes"
+    return Protected(f"{count} on from its records, such as {resting[0]}, and it stays for as long")
 
 
 def _find(

@@ -2,6 +2,8 @@
 
 A program looks for the children of a session where it left them, so that none of them may go before it does; what
 becomes of a session is known only when all passes have been asked about all, so this is settled behind them.
+
+The other way round is simpler: a session that another one rests on stays for as long as that one is in the store.
 """
 
 from collections.abc import Iterable

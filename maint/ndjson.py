@@ -150,6 +150,7 @@ def session_record(place: Place, session: Session) -> dict[str, Any]:
         "project": session.project,
         "tags": session.tags,
         "parent": session.parent,
+        "rests_on": session.rests_on,
     }
 
 

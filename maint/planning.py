@@ -200,12 +200,18 @@ def _decide(read: _Read, policy: Policy, going: bytearray) -> None:
 
 
 def _plan_open(read: _Read, policy: Policy, going: bytearray) -> None:
-    """Decide what was open, in its order; children come behind all others, and only with their parents."""
+    """Decide what was open, in its order; children come behind all others, and only with their parents.
+
+    What another session rests on stays, even if that one goes in this plan: it may not go after all, and the next sweep
+    knows whether it has.
+    """
     _, _, store, found, _, drafts = read
     moved: dict[str, float] = {}
     children: list[Child] = []
     with Spool() as waiting, drafts:
         for draft in map(decoded, drafts):
+            if draft.base is not None and draft.base in found.bases:
+                continue
             if draft.number is not None:
                 if not going[draft.number]:
                     continue

@@ -263,6 +263,8 @@ def explanation_text(told: "Explanation", at: float, zone_text: Any) -> Iterator
         yield f"  tags      {', '.join(map(printable, session.tags))}"
     if session.parent is not None:
         yield f"  begun by  {printable(session.parent)}: it goes only together with that one"
+    if session.rests_on is not None:
+        yield f"  rests on  {printable(session.rests_on)}: that one stays for as long as this one"
     if told.protected is not None:
         yield f"protected: {told.protected.reason}"
     width = max((len(name) for name, _ in told.verdicts), default=0)

@@ -55,6 +55,7 @@ class Found(msgspec.Struct):
     claimed: list[str] = msgspec.field(default_factory=list)
     living: list[str] = msgspec.field(default_factory=list)
     parents: list[str] = msgspec.field(default_factory=list)
+    bases: list[str] = msgspec.field(default_factory=list)
     problems: list[Problem] = msgspec.field(default_factory=list)
     piece: Piece | None = None
     """What is to be remembered of these sessions."""
@@ -66,7 +67,8 @@ class StoreSurvey:
 
     ``taken`` are the names that recovering must not give again.
     Of the sessions that locks point at, ``claimed`` are those that a pass has claimed, and ``living`` those that
-    live or that nobody understands; ``parents`` are those that sessions wait for which are to go.
+    live or that nobody understands; ``parents`` are those that sessions wait for which are to go, and ``bases`` those
+    that any session rests on.
     """
 
     tally: Tally = field(default_factory=Tally)
@@ -74,6 +76,7 @@ class StoreSurvey:
     claimed: set[str] = field(default_factory=set)
     living: set[str] = field(default_factory=set)
     parents: set[str] = field(default_factory=set)
+    bases: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
     complete: bool = True
 
@@ -135,6 +138,8 @@ class Reader:
             if session.empty:
                 session = self._told(session)  # noqa: PLW2901  what filled it may be in a pack
             count(session, now)
+            if session.rests_on is not None:
+                found.bases.append(session.rests_on)
             if self._copies:
                 session = self._copies.told(session)  # noqa: PLW2901  the same session with a fact or two more
             name, state = session.name, session.state
@@ -195,10 +200,15 @@ class Reader:
 
     def _drafted(self, session: Session, position: int, act: Act) -> Draft:
         action = action_for(self._place, session, self._pass_names[position], act)
-        parent = session.parent if takes_away(action) else None
+        parent = base = None
+        if takes_away(action):
+            parent = session.parent
+            base = session.id if self._layout.has_lineage else None
         if parent is not None:
             action = msgspec.structs.replace(action, after=parent)
-        return Draft(_encode(action), position, act.verb, action.bytes, phase_of(action), parent=parent)
+        return Draft(
+            _encode(action), position, act.verb, action.bytes, phase_of(action), parent=parent, base=base
+        )
 
     def _enter(self, session: Session, found: Found, compared: Iterable[Compared]) -> None:
         """Enter the session for the comparisons it takes part in."""
@@ -252,6 +262,7 @@ def survey(
         result.claimed.update(answer.claimed)
         result.living.update(answer.living)
         result.parents.update(answer.parents)
+        result.bases.update(answer.bases)
         result.problems += answer.problems
         for draft in answer.drafts:
             if draft.number is not None:

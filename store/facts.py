@@ -134,6 +134,9 @@ class Session(msgspec.Struct, frozen=True, array_like=True, gc=False):
     beside: Beside | None = None
     """What would be in the way of a compressed file beside it, where somebody asked for that."""
 
+    rests_on: str | None = None
+    """The session whose records this one goes on from without having them: that one stays for as long as this one."""
+
     @property
     def path(self) -> str:
         return self.members[0].path

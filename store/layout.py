@@ -86,6 +86,9 @@ class Layout(ABC):
     has_index: ClassVar[bool] = False
     """Whether the program keeps files that list its sessions, which `index_of` names and `reindex` keeps true."""
 
+    has_lineage: ClassVar[bool] = False
+    """Whether a session may rest on the records of another one (`store.facts.Session.rests_on`)."""
+
     flat: ClassVar[bool] = False
     """Whether all files of all sessions lie in the roots themselves, and none in a folder below them."""
 

@@ -1,4 +1,4 @@
-"""Stores of coding agents and of container runs, as realistic ones are: opendev, its snapshots, outrig.
+"""Stores of coding agents and of container runs, as realistic ones are: opendev, its snapshots, outrig, Codex.
 
 Sizes are lognormal with a heavy tail, so that one session in a hundred holds most of the bytes; projects differ in size
 by a thousand times; and what happens often has the shares that stand here.
@@ -10,9 +10,12 @@ update has made untrue.
 import itertools
 import json
 import random
+import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
+
+from store.layouts.codex import specimens as threads
 
 DAY = 86_400.0
 
@@ -46,7 +49,19 @@ RUN_KINDS = {"finished": 0.9, "killed": 0.05, "corrupt": 0.01, "no record": 0.02
 LOG_LINES, LONG_LINES, MOST_LINES = (3.5, 1.3), (9.5, 1.0), 50_000
 """The lognormal distribution of lines a log, and that of a long run."""
 
+ARCHIVED_SHARE = 0.1
+"""The share of threads of Codex that their user has put away."""
+
 SNAPSHOT_KINDS = {"completed": 0.7, "incomplete": 0.25, "corrupt": 0.02, "temp": 0.03}
+
+THREAD_KINDS = {"ended": 0.9, "early": 0.05, "torn": 0.01, "empty": 0.01, "fork": 0.01, "child": 0.02}
+"""What a thread of Codex is, in shares."""
+
+TURNS, LONG_TURNS, MOST_TURNS = (1.0, 0.9), (6.3, 0.8), 4_000
+"""The lognormal distribution of turns of a thread, and that of a long one."""
+
+TOLD = 2_500
+"""The words that a model is told in front of each thread, as later versions keep them: some 15 kB."""
 
 RESULTS, LONG_RESULTS = (0.5, 0.6), (5.3, 1.0)
 """The lognormal distribution of results of tools in a snapshot, and in one of a long session."""
@@ -334,6 +349,36 @@ def outrig_files(sessions: int, seed: int, now: float) -> Iterator[File]:
         yield File("sessions", f"{id_}/logs/fs.stderr", log, ended)
         if kind == "litter":
             yield File("sessions", f"{id_}/.tmpQ3xZ9k", content[:50], ended)
+
+
+def codex_files(sessions: int, seed: int, now: float) -> Iterator[File]:
+    """Every file of a folder of Codex."""
+    rng = random.Random(f"codex-{seed}")
+    told = {"text": _prose(rng, TOLD)}
+    before: str | None = None
+    for _ in range(sessions):
+        kind, began = _drawn(rng, THREAD_KINDS), now - DAY * _age(rng)
+        id_ = str(uuid.UUID(int=int(began * 1000) << 80 | 7 << 76 | 2 << 62 | rng.getrandbits(62)))
+        long = rng.random() < LONG_SHARE
+        turns = _count(rng, LONG_TURNS if long else TURNS, MOST_TURNS)
+        more: dict[str, Any] = {"cwd": f"/home/ana/project-{rng.randrange(40)}", "base_instructions": told}
+        if kind == "fork" and before is not None:
+            more |= {"forked_from_id": before, "history_base": {"thread_id": before}}
+        if kind == "child" and before is not None:
+            more["parent_thread_id"] = before
+        if kind == "early":
+            content = threads.early(id_, began)
+        else:
+            content = threads.header(id_, began, **more) + threads.surroundings(began)
+            if kind != "empty":
+                words = 500 if long else 60
+                said = (_prose(rng, words) for _ in range(turns))
+                content += b"".join(
+                    threads.turn(began + 60 * n, "and now?", text) for n, text in enumerate(said)
+                )
+        path = threads.path_of(id_, began, archived=rng.random() < ARCHIVED_SHARE)
+        yield File("home", path, content[:-200] if kind == "torn" else content, began + 60 * turns)
+        before = id_
 
 
 def _count(rng: random.Random, lognormal: tuple[float, float], most: int) -> int:

@@ -31,7 +31,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import AnyStr, NamedTuple
 
-from benchmarks.agents import File, Folder, Link, opendev_files, outrig_files, snapshot_files
+from benchmarks.agents import File, Folder, Link, codex_files, opendev_files, outrig_files, snapshot_files
 from benchmarks.recordings import rec_files
 from store.facts import Place
 from store.layout import Layout, Specimen, layout_of
@@ -283,6 +283,7 @@ REALISTIC: Mapping[str, Maker] = {
     "opendev": _with_specimens("opendev", opendev_files),
     "opendev-snapshots": _with_specimens("opendev-snapshots", snapshot_files),
     "outrig": _with_specimens("outrig", outrig_files),
+    "codex": _with_specimens("codex", codex_files),
 }
 """What makes a realistic store of each kind, from how many sessions it has, a seed, and the moment it is for."""
 

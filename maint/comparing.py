@@ -29,6 +29,7 @@ _INDEX = "CREATE INDEX IF NOT EXISTS by_key ON candidates (key)"
 # SQLite takes NaN for NULL; like that, an infinite time is one that nobody trusts.
 _SORTED = """SELECT position, "group", number, IFNULL(time, -9e999), bytes, old, held FROM candidates
     ORDER BY position, "group", time DESC, key DESC"""
+_HOLD = "UPDATE candidates SET old = 0 WHERE number = ?"
 _OF_KEY = "SELECT number FROM candidates WHERE key = ?"
 _NUMBER = f"{_OF_KEY} AND position = ?"
 
@@ -98,6 +99,13 @@ class Candidates:
                 db.executemany(_ENTER, entries)
             self._count += len(entries)
         return before
+
+    def hold(self, numbers: Iterable[int]) -> None:
+        """Have some of them stay, whatever their age."""
+        found = [(number,) for number in numbers]
+        if found:
+            with self._database() as db:
+                db.executemany(_HOLD, found)
 
     def number_of(self, position: int, key: str) -> int | None:
         """The number of a session that was entered for the pass at this place."""

@@ -12,6 +12,7 @@ from maint.indexing import Touched, keep_true
 from maint.phases import Phase
 from maint.planned import PlannedStore
 from maint.workers import Crew, Died
+from store.layout import layout_of
 
 BATCH = 128
 """Actions a task: few enough that a stop is prompt, enough that sending them costs nothing."""
@@ -36,25 +37,37 @@ def outcomes_of(desk: Desk, planned: PlannedStore) -> Iterator[list[Outcome]]:
     """
     undone: set[str] = set()
     touched = Touched(desk.place)
+    refused = _refused(desk, planned)
+    if refused:
+        outcomes = [
+            outcome_of(n, _decode(planned.line(n)), Result.SKIPPED, why) for n, why in refused.items()
+        ]
+        undone.update(outcome.session for outcome in outcomes)
+        yield outcomes
+
+    def of(phase: Phase) -> Sequence[int]:
+        places = planned.of(phase)
+        return [n for n in places if n not in refused] if refused else places
+
     hands = Hands(desk.place, desk.run, desk.roots.stats)
     jobs = desk.jobs if planned.phases.count(Phase.SINGLY) > BATCH else 1
     crew: Crew[_Numbered, list[Outcome]] = Crew(jobs, hands, desk.stop)
     try:
         laps.enter("change sessions")
-        for task, answer in crew.run(_batches(planned)):
+        for task, answer in crew.run(_batches(planned, of(Phase.SINGLY))):
             outcomes = _unanswered(task, answer) if isinstance(answer, Died) else answer
             undone.update(outcome.session for outcome in outcomes if outcome.result is not Result.DONE)
             touched.take(outcomes)
             yield outcomes
         for phase in (Phase.RESTORE, Phase.ARCHIVE, Phase.MARK, Phase.COMPACT):
-            wanted = planned.of(phase)
+            wanted = of(phase)
             if wanted and not desk.stop():
                 laps.enter(_CALLED[phase])
                 for outcomes in _of_packs(desk, planned, phase, wanted, undone):
                     undone.update(each.session for each in outcomes if each.result is not Result.DONE)
                     touched.take(outcomes)
                     yield outcomes
-        for some in _some(planned.of(Phase.CHILDREN)):
+        for some in _some(of(Phase.CHILDREN)):
             if desk.stop():
                 break
             outcomes = hands.made_durable([_after(hands, n, _decode(planned.line(n)), undone) for n in some])
@@ -62,9 +75,9 @@ def outcomes_of(desk: Desk, planned: PlannedStore) -> Iterator[list[Outcome]]:
             touched.take(outcomes)
             yield outcomes
         laps.enter("make indexes true")
-        yield from _indexed(desk, planned, hands, planned.of(Phase.INDEX), touched)
+        yield from _indexed(desk, planned, hands, of(Phase.INDEX), touched)
         laps.enter("remove locks and old trash")
-        for some in _some(planned.of(Phase.LAST)):
+        for some in _some(of(Phase.LAST)):
             if desk.stop():
                 return
             yield hands.made_durable([_after(hands, n, _decode(planned.line(n)), undone) for n in some])
@@ -124,9 +137,18 @@ def _unanswered(task: list[_Numbered], died: Died) -> list[Outcome]:
     return [outcome_of(n, _decode(line), Result.LOST, died.how) for n, line in task]
 
 
-def _batches(planned: PlannedStore) -> Iterator[list[_Numbered]]:
+def _refused(desk: Desk, planned: PlannedStore) -> dict[int, str]:
+    """What must not be done, because of what rests on it; what it takes is imported where there may be such a thing."""
+    if not layout_of(desk.place.kind).has_lineage:
+        return {}
+    from maint import lineage  # noqa: PLC0415
+
+    return lineage.refused(desk, planned)
+
+
+def _batches(planned: PlannedStore, wanted: Sequence[int]) -> Iterator[list[_Numbered]]:
     """The actions that are done one by one."""
-    for some in _some(planned.of(Phase.SINGLY)):
+    for some in _some(wanted):
         yield [(n, planned.line(n)) for n in some]
 
 

@@ -19,7 +19,7 @@ class Draft(msgspec.Struct):
     ``position`` is the place of its pass in the policy; verb, bytes and phase are the action's own.
     With ``rename_at`` it waits for a unique name, with ``number`` for what becomes of that candidate.
     With ``parent`` it waits for that session, which must go too, or this one stays.
-    With ``base`` it is to take away that session, which stays if another one rests on it.
+    With ``base`` it takes away, or ends, the session of that plain id, which stays where another one rests on it.
     """
 
     line: bytes

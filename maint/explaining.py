@@ -10,6 +10,7 @@ from maint.contract import known_passes
 from maint.engine import ground_of, only_plan
 from maint.finding import NotFound, find, sessions
 from maint.judge import Judge, Protected
+from maint.kin import plain
 from maint.owner import as_owner
 from maint.packed import copies_of, payloads_of
 from maint.reaching import open_roots
@@ -88,11 +89,10 @@ def _as_a_base(session: Session, policy: Policy, place: Place, now: float) -> Pr
     """That others rest on a session, if any does, for which the whole store is read."""
     if not layout_of(place.kind).has_lineage:
         return None
-    resting = [other.id for _, other in sessions(policy, [place], at=now) if other.rests_on == session.id]
-    if not resting:
-        return None
-    count = f"{len(resting)} sessions go" if len(resting) > 1 else "another session goes"
-    return Protected(f"{count} on from its records, such as {resting[0]}, and it stays for as long")
+    for _, other in sessions(policy, [place], at=now):
+        if other.rests_on == plain(session.id):
+            return Protected(f"{other.id} goes on from its records, and it stays for as long")
+    return None
 
 
 def _find(

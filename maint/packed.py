@@ -10,12 +10,13 @@ from contextlib import suppress
 
 import msgspec
 
-from maint import singles, unseen
+from maint import lineage, singles, unseen
 from maint.actions import PAYLOAD, Action, Verb
 from maint.comparing import Candidates, entry
 from maint.copies import Copies
 from maint.drafts import Draft, enter
 from maint.judge import Compared, Judge
+from maint.kin import Resting, plain
 from maint.phases import phase_of
 from maint.planned import PlannedStore
 from maint.verdicts import Act, Compare, Verdict
@@ -46,7 +47,7 @@ class Payloads(msgspec.Struct, frozen=True):
         """A session with the truth about its being empty, as far as it can be known."""
         if not session.empty:
             return session
-        if _plain(session.id) in self.ids:
+        if plain(session.id) in self.ids:
             return msgspec.structs.replace(session, empty=False)
         return msgspec.structs.replace(session, empty=None) if self.away else session
 
@@ -96,13 +97,8 @@ def payloads_of(shelf: Shelf) -> Payloads:
     if not shelf.has_packs:
         return Payloads(away=away)
     with shelf.open() as catalogue:
-        ids = frozenset(_plain(id_.removesuffix(PAYLOAD)) for id_ in catalogue.ids_ending(PAYLOAD))
+        ids = frozenset(plain(id_.removesuffix(PAYLOAD)) for id_ in catalogue.ids_ending(PAYLOAD))
         return Payloads(ids, away=away or bool(catalogue.damaged()))
-
-
-def _plain(session: str) -> str:
-    """An id without what tells it from others: that depends on which others there are at the moment."""
-    return session.partition("@")[0]
 
 
 def is_packed(shelf: Shelf, session: str | None) -> bool:
@@ -114,9 +110,16 @@ def is_packed(shelf: Shelf, session: str | None) -> bool:
 
 
 def look_at_packs(
-    shelf: Shelf, store: PlannedStore, judge: Judge, candidates: Candidates, drafts: Spool
+    shelf: Shelf,
+    store: PlannedStore,
+    judge: Judge,
+    candidates: Candidates,
+    drafts: Spool,
+    resting: Resting,
 ) -> None:
     """Count what is in packs, tell what is wrong with them, and judge their sessions as the policy asks for it.
+
+    ``resting`` takes in what they rest on.
 
     So are sessions that are files by themselves, where the policy asks for archived ones at all.
     What was archived within ``min_idle`` is left out: a sweep right after another one finds nothing to do.
@@ -124,6 +127,9 @@ def look_at_packs(
     store.problems += unseen.away(shelf.place, shelf.roots)
     if shelf.has_packs:
         _look_into_packs(shelf, store, judge, candidates, drafts)
+        if layout_of(shelf.place.kind).has_lineage:
+            with shelf.open() as catalogue:
+                resting.packs |= lineage.bases_in(catalogue)
     if not judge.sessions:
         return
     for found in singles.singles(shelf.place, shelf.roots):
@@ -202,8 +208,11 @@ def _judge(
             return
     pass_name = judge.pass_name(claim.position)
     action = _expiring(shelf, session, each, pass_name, claim.verdict, file)
-    store.expiring += number is None
-    draft = Draft(_encode(action), claim.position, Verb.PRUNE, session.bytes, phase_of(action), number=number)
+    base = plain(session.id) if layout_of(session.kind).has_lineage else None
+    store.expiring += number is None and base is None
+    draft = Draft(
+        _encode(action), claim.position, Verb.PRUNE, session.bytes, phase_of(action), number=number, base=base
+    )
     enter(draft, store, drafts)
 
 

@@ -19,7 +19,7 @@ from maint.judge import (
     action_for_other,
     unique_name,
 )
-from maint.kin import Child, takes_away, with_their_parents
+from maint.kin import Child, Resting, takes_away, with_their_parents
 from maint.owner import as_owner_of
 from maint.packed import Shelf, copies_of, is_packed, look_at_packs, payloads_of, plan_compaction
 from maint.planned import Plan, PlannedStore
@@ -107,13 +107,15 @@ def make_plan(
             for ground in grounds
         ]
         laps.enter("decide")
+        for each in read:
+            _hold_bases(each, candidates)
         settled = candidates.settle(compare, asked)
     for each in read:
         _decide(each, policy, settled.going)
         if expire:
             with as_owner_of(each.ground.shelf.roots):
                 plan_compaction(each.ground.shelf, each.store, each.judge)
-                _expire(each.store, each.ground, policy, now)
+                _expire(each.store, each.ground, policy, now, each.found.resting)
         _check(each, policy, now)
     return Plan(run, now, policy, [each.store for each in read], settled.told)
 
@@ -164,7 +166,7 @@ def _read(
         laps.enter("decide")
         store.tally, store.problems, store.complete = found.tally, found.problems, found.complete
         archived = Judge(policy, known_passes(), place.name, now, ground.spared, of="archived")
-        look_at_packs(ground.shelf, store, archived, candidates, drafts)
+        look_at_packs(ground.shelf, store, archived, candidates, drafts, found.resting)
     return _Read(ground, judge, store, found, listing, drafts)
 
 
@@ -200,21 +202,21 @@ def _decide(read: _Read, policy: Policy, going: bytearray) -> None:
 
 
 def _plan_open(read: _Read, policy: Policy, going: bytearray) -> None:
-    """Decide what was open, in its order; children come behind all others, and only with their parents.
-
-    What another session rests on stays, even if that one goes in this plan: it may not go after all, and the next sweep
-    knows whether it has.
-    """
+    """Decide what was open, in its order; children come behind all others, and only with their parents."""
     _, _, store, found, _, drafts = read
     moved: dict[str, float] = {}
     children: list[Child] = []
+    unsure = 0
     with Spool() as waiting, drafts:
         for draft in map(decoded, drafts):
-            if draft.base is not None and draft.base in found.bases:
+            if draft.number is not None and not going[draft.number]:
                 continue
-            if draft.number is not None:
-                if not going[draft.number]:
-                    continue
+            if _is_held(draft, found.resting):
+                continue
+            if draft.base is not None and found.resting.blind:
+                unsure += 1
+                continue
+            if draft.number is not None or draft.base is not None:
                 store.expiring += policy.passes[draft.position].of_archived
             line = draft.line
             if draft.rename_at is not None:
@@ -224,6 +226,9 @@ def _plan_open(read: _Read, policy: Policy, going: bytearray) -> None:
                 children.append(Child(place, _decode(line).session, draft.parent))
                 continue
             store.add_line(line, draft.verb, draft.bytes, draft.phase)
+        if unsure:
+            text = f"{unsure} sessions stay: what could not be looked into may rest on any of them; see what is told of it"
+            store.problems.append(Problem(store.place.name, "", text))
         if not children:
             return
         leaving = {
@@ -232,6 +237,18 @@ def _plan_open(read: _Read, policy: Policy, going: bytearray) -> None:
         for place in with_their_parents(children, leaving):
             draft = decoded(waiting[place])
             store.add_line(draft.line, draft.verb, draft.bytes, draft.phase)
+
+
+def _is_held(draft: Draft, resting: Resting) -> bool:
+    """Whether an action is on a session that another one rests on, and that stays for that."""
+    return draft.base is not None and resting.holds(draft.base, draft.verb)
+
+
+def _hold_bases(read: _Read, candidates: Candidates) -> None:
+    """Have comparisons know of what cannot go, so that others go in its stead."""
+    if layout_of(read.ground.place.kind).has_lineage:
+        held = (draft.number for draft in map(decoded, read.drafts) if _is_held(draft, read.found.resting))
+        candidates.hold(number for number in held if number is not None)
 
 
 def _check(read: _Read, policy: Policy, now: float) -> None:
@@ -266,12 +283,16 @@ def _named(draft: Draft, when: float, policy: Policy, taken: set[str], moved: di
     return _encode(msgspec.structs.replace(_decode(draft.line), name=name))
 
 
-def _expire(store: PlannedStore, ground: Ground, policy: Policy, now: float) -> None:
-    """End what has waited in the trash for long enough."""
+def _expire(store: PlannedStore, ground: Ground, policy: Policy, now: float, resting: Resting) -> None:
+    """End what has waited in the trash for long enough, unless a session rests on it that has come back without it."""
     layout = layout_of(store.place.kind)
     ripe = policy.trash.keep_for.before(now, policy.zone)
     for kept in ground.ripe():
         if kept.since >= ripe:
+            continue
+        session = layout.session_of(kept.root, kept.path)
+        is_base = resting.blind or resting.holds(session or "", Verb.EXPIRE_TRASH)
+        if layout.has_lineage and is_base and not kept.backup:
             continue
         what = "backup of a changed session" if kept.backup else "removed"
         store.add(
@@ -279,7 +300,7 @@ def _expire(store: PlannedStore, ground: Ground, policy: Policy, now: float) -> 
                 verb=Verb.EXPIRE_TRASH,
                 pass_="trash",
                 store=store.place.name,
-                session=layout.session_of(kept.root, kept.path) or kept.path,
+                session=session or kept.path,
                 path=f"{store.place.roots[kept.home]}/{kept.kept}",
                 bytes=kept.fingerprint.size,
                 reason=f"{what} by run {kept.run}, more than {policy.trash.keep_for} ago",

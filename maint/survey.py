@@ -18,7 +18,7 @@ from maint.comparing import Candidates, Entry, entry
 from maint.copies import Copies
 from maint.drafts import Draft, enter
 from maint.judge import PROTECTED_STATES, Claim, Compared, Judge, action_for
-from maint.kin import takes_away
+from maint.kin import Resting, plain, takes_away
 from maint.phases import phase_of
 from maint.planned import PlannedStore
 from maint.run import Progress
@@ -56,6 +56,7 @@ class Found(msgspec.Struct):
     living: list[str] = msgspec.field(default_factory=list)
     parents: list[str] = msgspec.field(default_factory=list)
     bases: list[str] = msgspec.field(default_factory=list)
+    blind: bool = False
     problems: list[Problem] = msgspec.field(default_factory=list)
     piece: Piece | None = None
     """What is to be remembered of these sessions."""
@@ -67,8 +68,8 @@ class StoreSurvey:
 
     ``taken`` are the names that recovering must not give again.
     Of the sessions that locks point at, ``claimed`` are those that a pass has claimed, and ``living`` those that
-    live or that nobody understands; ``parents`` are those that sessions wait for which are to go, and ``bases`` those
-    that any session rests on.
+    live or that nobody understands; ``parents`` are those that sessions wait for which are to go, and ``resting`` has
+    those that any session rests on.
     """
 
     tally: Tally = field(default_factory=Tally)
@@ -76,7 +77,7 @@ class StoreSurvey:
     claimed: set[str] = field(default_factory=set)
     living: set[str] = field(default_factory=set)
     parents: set[str] = field(default_factory=set)
-    bases: set[str] = field(default_factory=set)
+    resting: Resting = field(default_factory=Resting)
     problems: list[Problem] = field(default_factory=list)
     complete: bool = True
 
@@ -132,6 +133,7 @@ class Reader:
         for session in laps.reading(self._read(known, entries)):
             if isinstance(session, Problem):
                 found.problems.append(session)
+                found.blind = found.blind or session.hides
                 continue
             if session.state is lasting:
                 remembered.append(session)
@@ -203,7 +205,7 @@ class Reader:
         parent = base = None
         if takes_away(action):
             parent = session.parent
-            base = session.id if self._layout.has_lineage else None
+            base = plain(session.id) if self._layout.has_lineage else None
         if parent is not None:
             action = msgspec.structs.replace(action, after=parent)
         return Draft(
@@ -244,6 +246,8 @@ def survey(
     ``complete`` is false when ``stop`` ended it early.
     """
     result = StoreSurvey(problems=list(listing.problems))
+    result.resting.store |= listing.bases
+    result.resting.blind = any(problem.hides for problem in listing.problems)
     total = len(listing.entries)
     if total <= SMALL:
         jobs = 1
@@ -255,6 +259,7 @@ def survey(
         if isinstance(answer, Died):
             text = f"could not be read: {answer.how}; left alone"
             result.problems += [Problem(place.name, printable(entry), text, grave=True) for entry in task]
+            result.resting.blind = True
             continue
         result.tally.merge(answer.tally)
         before = candidates.enter(answer.entries)
@@ -262,7 +267,8 @@ def survey(
         result.claimed.update(answer.claimed)
         result.living.update(answer.living)
         result.parents.update(answer.parents)
-        result.bases.update(answer.bases)
+        result.resting.store.update(answer.bases)
+        result.resting.blind = result.resting.blind or answer.blind
         result.problems += answer.problems
         for draft in answer.drafts:
             if draft.number is not None:

@@ -11,7 +11,7 @@ from maint.actions import PAYLOAD
 from maint.finding import NotFound, find_trashed
 from maint.owner import as_owner
 from maint.reaching import open_roots
-from store import copying
+from store import copying, unpacking
 from store.archived import Archived
 from store.facts import Place
 from store.layout import layout_of
@@ -41,16 +41,33 @@ def copy_out(session: str, stores: list[Place], folder: str) -> list[str]:
 
 
 def chosen(sessions: list[str], stores: list[Place]) -> list[Waiting]:
-    """What waits under these names, each once, with the payloads that were archived by themselves.
+    """What waits under these names, each once, with the payloads that were archived by themselves, and with whatever
+    they rest on that is in packs and not in the store.
 
     Raises `NotFound` and `Ambiguous`.
     """
     waiting: list[Waiting] = []
     for session in sessions:
         each = _waiting(session, stores)
-        payload = _payload(each[0], each[1])
-        waiting += (found for found in (each, *payload) if found not in waiting)
+        beside = (*_payload(each[0], each[1]), *_bases(each[0], each[2]))
+        waiting += (found for found in (each, *beside) if found not in waiting)
     return waiting
+
+
+def _bases(place: Place, found: list[Trashed] | Archived) -> Iterator[Waiting]:
+    """What a session in a pack rests on, and that in its turn, as far as it is in packs and has to come back."""
+    seen: set[str] = set()
+    while isinstance(found, Archived) and (base := found.entry.account.rests_on) not in (None, *seen):
+        assert base is not None
+        seen.add(base)
+        packed = archived.newest(base, place)
+        if packed is None:
+            return
+        with as_owner(place.path), open_roots(place) as roots:
+            if unpacking.is_there(roots, packed.entry):
+                return
+        yield place, base, packed
+        found = packed
 
 
 def _payload(place: Place, session: str) -> Iterator[Waiting]:

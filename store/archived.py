@@ -58,6 +58,7 @@ class Archived(msgspec.Struct, frozen=True, gc=False):
             project=told.project,
             tags=told.tags,
             archived=True,
+            rests_on=told.rests_on,
         )
 
 

@@ -135,7 +135,9 @@ class Session(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What would be in the way of a compressed file beside it, where somebody asked for that."""
 
     rests_on: str | None = None
-    """The session whose records this one goes on from without having them: that one stays for as long as this one."""
+    """The id of the session whose records this one goes on from without having them, whether that is in the store or
+    not: it stays for as long as this one does.
+    """
 
     @property
     def path(self) -> str:
@@ -172,6 +174,7 @@ class Account(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults
     empty: bool | None = False
     project: str | None = None
     tags: tuple[str, ...] | None = ()
+    rests_on: str | None = None
 
 
 def account_of(session: Session) -> Account:
@@ -186,6 +189,7 @@ def account_of(session: Session) -> Account:
         empty=session.empty,
         project=session.project,
         tags=session.tags,
+        rests_on=session.rests_on,
     )
 
 
@@ -250,12 +254,14 @@ class Problem(msgspec.Struct, frozen=True, gc=False):
     """Something in a store that is left alone, and why: what was expected, what was found, what to do.
 
     ``path`` is printable. ``grave`` problems need a person; the others are only worth knowing.
+    With ``hides`` it is about what may be a session that nobody could look into, and that may rest on others.
     """
 
     store: str
     path: str
     text: str
     grave: bool = False
+    hides: bool = False
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -299,3 +305,5 @@ class Listing(msgspec.Struct, frozen=True):
     leftovers: list[Leftover] = []
     problems: list[Problem] = []
     indexes: list[Index] = []
+    bases: frozenset[str] = frozenset()
+    """What is rested on by what lies there and is no session to be read, such as one that its program has compressed."""

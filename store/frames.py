@@ -92,6 +92,19 @@ def decompress(frame: bytes | memoryview, size: int) -> bytes:
     return data
 
 
+def beginning(data: bytes, most: int) -> bytes:
+    """Up to so many bytes of the content of a frame that begins here, as far as they are here, whoever made it.
+
+    `Damaged` if none begins here, or it cannot be decoded that far.
+    """
+    _require_frame(data)
+    try:
+        content: bytes = _decompressor().stream_reader(data).read(most)
+    except _zstd().ZstdError as error:
+        raise Damaged(f"a frame cannot be decoded: {error}") from None
+    return content
+
+
 def content_size(frame: bytes | memoryview) -> int | None:
     """How many bytes a frame says that it holds, if it says so; `Damaged` if it is none."""
     try:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -104,12 +105,50 @@ def test_thread_that_rests_on_the_one_that_began_it_goes_by_its_own_age(store: C
     assert (found.rests_on, found.parent) == (OTHER, None)
 
 
-@pytest.mark.parametrize("base", [OTHER.upper(), "x", "", 7, None, [], {"thread_id": OTHER}, "\udcff"])
-def test_base_that_is_no_thread_of_the_store_is_none(store: Codex, base: object) -> None:
+@pytest.mark.parametrize("base", ["", 7, None, [], {"thread_id": OTHER}, {}], ids=range(6))
+def test_base_that_is_no_id_is_none_and_told(store: Codex, base: object) -> None:
     store.save(id_=OTHER)
     told = json.dumps({"thread_id": base})
     content = header(ID, BEGAN, history_base="here").replace(b'"here"', told.encode()) + turn(BEGAN)
     assert store.of(content).rests_on is None
+    (problem,) = store.problems()
+    assert problem.endswith(": it rests on another session, and does not say on which")
+
+
+@pytest.mark.parametrize("base", [OTHER, OTHER.upper()], ids=["lower", "upper"])
+def test_base_is_told_whether_it_is_in_the_store_or_not(store: Codex, base: str) -> None:
+    content = header(ID, BEGAN, history_base={"thread_id": base}) + turn(BEGAN)
+    assert store.of(content).rests_on == OTHER
+    (problem,) = store.problems()
+    assert problem.endswith(
+        f": it rests on session {OTHER}, which is not in the store; `maint restore` brings that back"
+    )
+    store.save(id_=OTHER)
+    assert (store.facts().rests_on, store.problems()) == (OTHER, [])
+
+
+def test_thread_does_not_rest_on_itself(store: Codex) -> None:
+    assert store.of(header(ID, BEGAN, history_base={"thread_id": ID}) + turn(BEGAN)).rests_on is None
+
+
+@pytest.mark.parametrize("base", [OTHER, 7])
+def test_fork_in_which_nobody_has_said_anything_yet_is_not_empty(store: Codex, base: object) -> None:
+    store.save(id_=OTHER)
+    content = header(ID, BEGAN, history_base={"thread_id": base})
+    assert store.of(content + stamped(BEGAN, "event_msg", type="thread_settings_applied")).empty is False
+
+
+def test_first_line_with_more_than_anybody_asks_for_takes_no_more_memory_than_it_has_bytes(
+    store: Codex,
+) -> None:
+    content = header(ID, BEGAN, x="here").replace(b'"here"', b"[" + b"[]," * 3_000_000 + b"[]]") + turn(BEGAN)
+    store.save(content)
+    tracemalloc.start()
+    try:
+        assert store.facts().state is State.COMPLETE
+        assert tracemalloc.get_traced_memory()[1] < 8 * len(content)
+    finally:
+        tracemalloc.stop()
 
 
 def test_torn_thread_is_crashed_once_it_is_silent(store: Codex) -> None:
@@ -161,7 +200,7 @@ def test_where_nobody_can_be_asked_what_changed_lately_is_live(
         b"",
         surroundings(BEGAN),
         stamped(BEGAN, "event_msg", type="thread_settings_applied"),
-        message(BEGAN, "user", "<user_instructions>be brief</user_instructions>"),
+        message(BEGAN, "user", "<user_instructions>be brief</user_instructions>\n"),
         stamped(BEGAN, "world_state", full=True),
     ],
     ids=["nothing", "surroundings", "settings", "instructions", "world"],
@@ -174,6 +213,9 @@ def test_thread_in_which_nobody_said_anything_is_empty(store: Codex, said: bytes
     "said",
     [
         message(BEGAN, "user", "and now?"),
+        message(BEGAN, "user", "<environment_context> is a tag of yours?"),
+        line(id="x", said="hello"),
+        line(record_type="state", said="hello"),
         message(BEGAN, "user", ""),
         message(BEGAN, "assistant", "<environment_context>"),
         stamped(BEGAN, "response_item", type="message", role="user", content=[{"type": "input_image"}]),
@@ -185,7 +227,7 @@ def test_thread_in_which_nobody_said_anything_is_empty(store: Codex, said: bytes
         b"no record\n",
         b'{"timestamp"',
     ],
-    ids=range(11),
+    ids=range(14),
 )
 def test_thread_in_which_anything_else_stands_is_not_empty(store: Codex, said: bytes) -> None:
     assert store.of(header(ID, BEGAN) + surroundings(BEGAN) + said).empty is False

@@ -4,8 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
-from codex_world import DAY, ID, NOW, OTHER, Codex, place_at
+from codex_world import DAY, ID, NOW, OTHER, THIRD, Codex, place_at
 
+from store import frames
 from store.facts import Place
 from store.layout import Moment
 from store.layouts.codex import LAYOUT
@@ -84,7 +85,7 @@ def test_name_of_a_thread_tells_its_id(store: Codex) -> None:
         assert LAYOUT.session_of("elsewhere", path) is None
 
 
-def test_two_files_of_one_id_are_two_sessions_on_which_nothing_rests(store: Codex) -> None:
+def test_two_files_of_one_id_are_two_sessions(store: Codex) -> None:
     first = store.save()
     second = store.save(archived=True)
     store.save(header(OTHER, BEGAN, history_base={"thread_id": ID}) + turn(BEGAN), OTHER)
@@ -92,14 +93,24 @@ def test_two_files_of_one_id_are_two_sessions_on_which_nothing_rests(store: Code
     assert len(found) == 3
     told = {id_: each.path for id_, each in found.items() if id_.startswith(f"{ID}@")}
     assert set(told.values()) == {str(path.relative_to(store.folder)) for path in (first, second)}
-    assert found[OTHER].rests_on is None
+    assert (found[OTHER].rests_on, store.problems()) == (ID, [])
 
 
-def test_what_the_program_has_compressed_is_counted_and_left_alone(store: Codex) -> None:
-    store.put(f"{PATH}.zst", b"x")
-    store.put(f"{path_of(OTHER, BEGAN)}.zst", b"x")
+def test_what_the_program_has_compressed_is_counted_and_what_it_rests_on_is_known(store: Codex) -> None:
+    content = header(ID, BEGAN, history_base={"thread_id": OTHER}) + turn(BEGAN)
+    store.put(f"{PATH}.zst", frames.compress(content, 3))
+    store.put(f"{path_of(THIRD, BEGAN)}.zst", frames.compress(thread(THIRD, BEGAN), 3))
     assert store.survey() == []
     assert store.problems() == [": 2 sessions that Codex has compressed itself (*.jsonl.zst) are left alone"]
+    assert store.listing().bases == {OTHER}
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"x", frames.compress(b"hello", 3)], ids=["nothing", "text", "no header"]
+)
+def test_compressed_file_that_cannot_be_looked_into_hides_something(store: Codex, content: bytes) -> None:
+    store.put(f"{PATH}.zst", content)
+    assert [each.path for each in store.listing().problems if each.hides] == [f"{PATH}.zst"]
 
 
 def test_link_in_the_place_of_a_folder_is_not_followed_and_told(store: Codex, tmp_path: Path) -> None:

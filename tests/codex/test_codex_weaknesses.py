@@ -1,15 +1,21 @@
 """What Codex does to its own sessions, and what sweeps make of it: the rows of the table in `store/layouts/README.md`."""
 
 import os
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from codex_world import DAY, ID, OTHER, THIRD, Codex
 
 import maint
 from maint import explaining
-from store.facts import State
+from store import frames
+from store.facts import Problem, Session, State
+from store.layouts.codex import LAYOUT
 from store.layouts.codex.specimens import early, header, path_of, surroundings, thread, turn
 
 ARCHIVE = "  - archive: {older_than: 30d}\n"
@@ -77,21 +83,140 @@ def test_c2_fork_that_is_protected_holds_what_it_rests_on_too(store: Codex) -> N
 def test_c2_why_it_stays_is_explained(store: Codex) -> None:
     store.save(age=90 * DAY)
     fork(store, OTHER, ID, 40)
-    fork(store, THIRD, ID, 40)
     policy = store.policy(PRUNE)
     told = explaining.explain(ID, policy, [store.place]).protected
     assert told is not None
-    assert told.reason == f"2 sessions go on from its records, such as {OTHER}, and it stays for as long"
+    assert told.reason == f"{OTHER} goes on from its records, and it stays for as long"
     assert explaining.explain(OTHER, policy, [store.place]).protected is None
 
 
-def test_c2_thread_that_others_rest_on_is_ended_where_it_is_torn(store: Codex) -> None:
+def test_c2_thread_that_others_rest_on_is_ended_where_it_is_torn_and_never_made_shorter(store: Codex) -> None:
     began = store.now - 90 * DAY
     torn = thread(ID, began) + b'{"timestamp"'
     base = store.save(torn, age=90 * DAY)
-    fork(store, OTHER, ID, 40)
-    store.sweep(RECOVER)
+    run = store.sweep(RECOVER)
     assert base.read_bytes() == torn + b"\n"
+    fork(store, OTHER, ID, 40)
+    done, _ = maint.undo(run.id, [store.place])
+    assert (done.summary.done, done.summary.skipped) == ({}, 1)
+    assert base.read_bytes() == torn + b"\n"
+
+
+def test_c2_both_copies_stay_of_a_thread_that_is_there_twice(store: Codex) -> None:
+    store.save(age=90 * DAY)
+    store.save(age=80 * DAY, archived=True)
+    fork(store, OTHER, ID, 2)
+    assert store.gone(PRUNE) == set()
+
+
+@pytest.mark.parametrize(
+    "how", ["compressed", "second name", "link", "no header", "behind a line", "other case"]
+)
+def test_c2_fork_that_is_no_session_to_us_holds_what_it_rests_on(store: Codex, how: str) -> None:
+    store.save(age=90 * DAY)
+    fork(store, OTHER, ID.upper() if how == "other case" else ID, 2)
+    file = store.folder / path(store, OTHER, 2)
+    content = file.read_bytes()
+    match how:
+        case "compressed":
+            file.with_name(f"{file.name}.zst").write_bytes(frames.compress(content, 3))
+            file.unlink()
+        case "second name":
+            os.link(file, store.folder / "second")
+        case "link":
+            file.rename(store.folder / "first")
+            file.symlink_to(store.folder / "first")
+        case "no header":
+            file.write_bytes(content.replace(b"}\n", b"\n", 1))
+        case "behind a line":
+            file.write_bytes(b"{}\n" + content)
+    assert store.gone(PRUNE) == set()
+
+
+def test_c2_fork_that_is_put_away_while_the_store_is_read_holds_everything(
+    store: Codex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.save(age=90 * DAY)
+    fork(store, OTHER, ID, 2)
+    file = store.folder / path(store, OTHER, 2)
+    read = type(LAYOUT).read
+
+    def moved(*args: Any) -> Iterator[Session | Problem]:
+        if file.exists():
+            (store.folder / "archived_sessions").mkdir()
+            file.rename(store.folder / "archived_sessions" / file.name)
+        return read(*args)
+
+    monkeypatch.setattr(type(LAYOUT), "read", moved)
+    run = maint.sweep(store.policy(PRUNE), [store.place])
+    assert run.summary.done == {}
+    assert any("may rest on any of them" in each.text for each in run.summary.problems)
+    assert (store.folder / path(store, ID, 90)).exists()
+
+
+def test_c2_fork_that_was_made_since_the_plan_is_seen_when_it_is_carried_out(
+    store: Codex, tmp_path: Path
+) -> None:
+    store.save(age=90 * DAY)
+    store.policy(PRUNE)
+    env = {"HOME": str(store.folder.parent), "PATH": os.environ["PATH"], "TZ": "UTC"}
+    program = [sys.executable, "-c", "from maint.cli import main; main()"]
+    saved, policy = str(tmp_path / "plan"), str(store.folder.parent / "policy.yaml")
+    subprocess.run([*program, "plan", "-o", saved, "--policy", policy], env=env, check=True)
+    fork(store, OTHER, ID, 0.001)
+    before = store.there()
+    said = subprocess.run(
+        [*program, "apply", saved, "--json"], env=env, check=True, capture_output=True, text=True
+    )
+    assert "another session goes on from its records" in said.stdout
+    assert store.there() == before
+
+
+def test_c2_what_a_fork_rests_on_does_not_end_in_a_pack_before_it(store: Codex) -> None:
+    store.save(age=90 * DAY)
+    fork(store, OTHER, ID, 40)
+    assert store.gone(ARCHIVE) | store.gone(ARCHIVE) == {path(store, ID, 90), path(store, OTHER, 40)}
+    expire = "  - prune: {of: archived, older_than: 60d}\n"
+    assert store.sweep(expire).summary.done == {}  # a fork in a pack rests on it
+    maint.restore([OTHER], [store.place])  # which brings back both
+    assert store.there() == {path(store, ID, 90), path(store, OTHER, 40)}
+    (store.folder / path(store, ID, 90)).unlink()
+    assert store.sweep(expire).summary.done == {}  # one in the store does
+    assert store.sweep("  - prune: {of: archived, older_than: 30d}\n").summary.done == {}
+
+
+def test_c2_what_a_fork_in_a_pack_rests_on_goes_into_a_pack_but_not_into_the_trash(store: Codex) -> None:
+    store.save(age=90 * DAY)
+    fork(store, OTHER, ID, 40)
+    assert store.gone(ARCHIVE) == {path(store, OTHER, 40)}
+    assert store.gone(PRUNE) == set()
+    assert store.gone(ARCHIVE) == {path(store, ID, 90)}
+
+
+def test_c2_what_a_fork_rests_on_does_not_end_in_the_trash_while_that_is_back(store: Codex) -> None:
+    store.save(age=90 * DAY)
+    fork(store, OTHER, ID, 40)
+    assert store.gone(PRUNE) | store.gone(PRUNE) == {path(store, ID, 90), path(store, OTHER, 40)}
+    maint.restore([OTHER], [store.place])
+    later = store.policy("  - litter: {older_than: 400d}\ntrash: {keep_for: 1s}\n")
+    time.sleep(1.1)
+    assert maint.sweep(later, [store.place]).summary.done == {}
+    assert maint.restore([ID], [store.place]).summary.done == {"restore": 1}
+
+
+def test_c2_others_go_in_the_stead_of_what_a_fork_rests_on(store: Codex) -> None:
+    for age in (90, 80, 70):
+        store.save(id_=ID[:-2] + str(age), age=age * DAY)
+    fork(store, OTHER, ID[:-2] + "90", 40)
+    assert store.gone("  - prune: {older_than: 30d, keep: {last: 3}}\n") == set()
+    assert store.gone("  - prune: {older_than: 30d, keep: {last: 2}}\n") == {path(store, ID[:-2] + "80", 80)}
+
+
+def test_c2_fork_in_which_nobody_has_said_anything_stays(store: Codex) -> None:
+    store.save(age=90 * DAY)
+    began = store.now - 5 * DAY
+    store.save(header(OTHER, began, history_base={"thread_id": ID}), OTHER, age=5 * DAY)
+    assert store.gone(EMPTY) == set()
 
 
 # C3: the threads of agents.

@@ -240,9 +240,12 @@ def test_fork_holds_what_it_rests_on(real: Real) -> None:
     assert real.sweep() == {fork}
     assert real.sweep() == {base}
     real.maint("restore", fork)
-    assert base in real.go_on(fork, fails=True)  # which is why
-    real.maint("restore", base)
+    assert real.ids() == {base, fork}  # what it rests on comes back, too
     assert "Answer" in real.go_on(fork)
+    real.path(base).rename(real.home / "away")
+    assert base in real.go_on(fork, fails=True)  # which is why
+    assert base in next(each.text for each in real.survey() if isinstance(each, Problem))
+    assert base in real.maint("sweep", "--json")
 
 
 def test_thread_of_an_agent_goes_with_the_one_that_began_it(real: Real) -> None:

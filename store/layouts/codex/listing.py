@@ -7,14 +7,17 @@ import os
 import re
 from collections.abc import Iterator
 
-from store import opening
+from store import frames, opening
 from store.facts import Listing, Place, Problem
+from store.frames import Damaged
 from store.layout import Moment
 from store.layouts.codex.grammar import ARCHIVED, COMPRESSED, LOCK, LOCKS, NAME, SESSIONS, id_of
+from store.layouts.codex.records import header
 from store.layouts.codex.shelf import shelved
 from store.listing import Entries, Listed, lists, names_in
 from store.names import printable
 
+_BEGINNING = 1 << 20  # bytes in which a first line ends, packed or not
 _YEAR, _TWO_DIGITS = re.compile(r"[0-9]{4}", re.ASCII), re.compile(r"[0-9]{2}", re.ASCII)
 
 
@@ -34,7 +37,8 @@ class _Lister:
         self._place = place
         self._root = root
         self._entries = Listed()
-        self._compressed = 0
+        self._compressed: list[str] = []
+        self._bases: set[str] = set()
         self._problems: list[Problem] = []
 
     def listing(self, moment: Moment) -> Listing:
@@ -45,21 +49,19 @@ class _Lister:
                 for day in self._folders(month, _TWO_DIGITS):
                     self._take(day)
         if self._compressed:
-            text = (
-                f"{self._compressed} sessions that Codex has compressed itself (*.jsonl.zst) are left alone"
-            )
-            self._problems.append(Problem(self._place.name, "", text))
+            self._look_into_compressed()
         locked = [match[1] for names in self._names(LOCKS) for match in map(LOCK.fullmatch, names) if match]
         entries = self._entries.in_order()
         shelf = shelved(_ids(entries), locked, moment.now - moment.grace)
-        return Listing(entries, shelf, problems=sorted(self._problems, key=lambda found: found.path))
+        problems = sorted(self._problems, key=lambda found: found.path)
+        return Listing(entries, shelf, problems=problems, bases=frozenset(self._bases))
 
     def _take(self, path: str) -> None:
         """Take in the threads of a folder."""
         is_thread, is_compressed = NAME.fullmatch, COMPRESSED.fullmatch
         for names in self._names(path):
             self._entries.take([f"{path}/{name}" for name in names if is_thread(name)])
-            self._compressed += sum(is_compressed(name) is not None for name in names)
+            self._compressed += [f"{path}/{name}" for name in names if is_compressed(name)]
 
     def _folders(self, path: str, named: re.Pattern[str]) -> list[str]:
         """The paths of what lies in a folder under such a name; what is no folder, is told when it is listed."""
@@ -76,12 +78,33 @@ class _Lister:
         except OSError as error:
             what = "it is none, or a link" if isinstance(error, NotADirectoryError) else error.strerror
             text = f"expected a folder of Codex's, but it cannot be read ({what}); left alone"
-            self._problems.append(Problem(self._place.name, printable(path), text, grave=True))
+            self._problems.append(Problem(self._place.name, printable(path), text, grave=True, hides=True))
             return
         try:
             yield from names_in(folder)
         finally:
             os.close(folder)
+
+    def _look_into_compressed(self) -> None:
+        """Read what the threads rest on that the program has compressed; nothing else is done about them."""
+        for path in self._compressed:
+            try:
+                with open(opening.open_below(self._root, path), "rb", buffering=0) as file:
+                    content = frames.beginning(file.read(_BEGINNING) or b"", _BEGINNING)
+            except (OSError, Damaged) as error:
+                text = f"cannot be read ({error}); left alone"
+                self._problems.append(Problem(self._place.name, printable(path), text, hides=True))
+                continue
+            told = header(content.partition(b"\n")[0])
+            if told is None:
+                text = "its first line cannot be read; left alone"
+                self._problems.append(Problem(self._place.name, printable(path), text, hides=True))
+            elif told.base is not None:
+                self._bases.add(told.base)
+        text = (
+            f"{len(self._compressed)} sessions that Codex has compressed itself (*.jsonl.zst) are left alone"
+        )
+        self._problems.append(Problem(self._place.name, "", text))
 
 
 def _ids(entries: Entries) -> Iterator[str]:

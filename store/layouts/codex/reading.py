@@ -17,7 +17,7 @@ from store import edges, leases, opening
 from store.edges import Edges
 from store.facts import Fingerprint, Member, Place, Problem, Session, State
 from store.layouts.codex.grammar import ROOT, id_of
-from store.layouts.codex.records import Header, header, says_nothing, time_of
+from store.layouts.codex.records import Header, base_in, header, says_nothing, time_of
 from store.layouts.codex.shelf import Shelf
 from store.leases import Lease
 from store.names import printable
@@ -25,6 +25,7 @@ from store.refusals import refused, unreadable
 
 _EXPECTED = "a session file of Codex"
 _WINDOW = 1 << 16  # later first lines hold all that a model is told: 22 kB
+_TOO_LONG = "its first line is too long to be read"
 _LIVE, _COMPLETE, _CRASHED = State.LIVE, State.COMPLETE, State.CRASHED
 _CORRUPT, _UNKNOWN = State.CORRUPT, State.UNKNOWN
 
@@ -38,6 +39,8 @@ class Ends(msgspec.Struct, gc=False):
     last_record_at: float | None = None
     records: int | None = None
     empty: bool | None = None
+    base: str | None = None
+    """What a thread rests on whose header is damaged."""
 
 
 def read_sessions(place: Place, shelf: Shelf, entries: Iterable[str]) -> Iterator[Session | Problem]:
@@ -57,7 +60,10 @@ def read_sessions(place: Place, shelf: Shelf, entries: Iterable[str]) -> Iterato
                     around = os.fstat(folder)
                 fd = os.open(name, opening.SESSION_FLAGS, dir_fd=folder)
             except FileNotFoundError:
-                continue  # put away, or deleted, since it was listed
+                # Deleted since it was listed; or put away, and then nobody has read what it rests on.
+                text = "it was put away, or deleted, while the store was read"
+                yield Problem(place.name, printable(entry), text, hides=True)
+                continue
             except OSError as error:
                 yield _unreadable(place, folder, entry, name, error)
                 continue
@@ -70,11 +76,16 @@ def read_sessions(place: Place, shelf: Shelf, entries: Iterable[str]) -> Iterato
                     or found.st_dev != around.st_dev
                     or not stat.S_ISREG(found.st_mode)
                 ):
-                    yield refused(place, entry, _EXPECTED, opening.refuse_reason(found, around))
+                    problem = refused(place, entry, _EXPECTED, opening.refuse_reason(found, around))
+                    yield msgspec.structs.replace(problem, hides=True)
                     continue
                 ends = read_ends(edges.read_edges(fd, found.st_size, window=_WINDOW), id_of(entry))
+                if ends.state is _CORRUPT:
+                    ends.base = base_in(os.pread(fd, _WINDOW, 0))
                 _judge(shelf, id_of(entry), fd, found, ends)
                 yield _session(place, shelf, entry, ends, found)
+                if (missing := _what_is_missing(shelf, ends)) is not None:
+                    yield Problem(place.name, printable(entry), missing, hides=ends.header is None)
             except OSError as error:
                 yield _unreadable(place, folder, entry, name, error)
             finally:
@@ -88,8 +99,20 @@ def read_sessions(place: Place, shelf: Shelf, entries: Iterable[str]) -> Iterato
 def _unreadable(place: Place, folder: int, entry: str, name: str, error: OSError) -> Problem:
     if folder < 0:
         text = f"cannot be read ({error.strerror}); left alone"
-        return Problem(place.name, printable(entry), text, grave=True)
-    return msgspec.structs.replace(unreadable(place, folder, name, _EXPECTED, error), path=printable(entry))
+        return Problem(place.name, printable(entry), text, grave=True, hides=True)
+    problem = unreadable(place, folder, name, _EXPECTED, error)
+    return msgspec.structs.replace(problem, path=printable(entry), hides=True)
+
+
+def _what_is_missing(shelf: Shelf, ends: Ends) -> str | None:
+    """What a person must know of a thread besides its facts: that nobody knows, or has, what it rests on."""
+    if ends.evidence is _TOO_LONG:
+        return f"{_TOO_LONG}, and so nobody knows what it rests on"
+    if ends.header is None or not ends.header.is_fork or shelf.has(base := ends.header.base):
+        return None
+    if base is None:
+        return "it rests on another session, and does not say on which"
+    return f"it rests on session {printable(base):.60}, which is not in the store; `maint restore` brings that back"
 
 
 def _judge(shelf: Shelf, id_: str, fd: int, found: os.stat_result, ends: Ends) -> None:
@@ -109,12 +132,13 @@ def _judge(shelf: Shelf, id_: str, fd: int, found: os.stat_result, ends: Ends) -
 def _session(place: Place, shelf: Shelf, entry: str, ends: Ends, found: os.stat_result) -> Session:
     size = found.st_size
     fingerprint = Fingerprint(found.st_dev, found.st_ino, size, found.st_mtime_ns, found.st_ctime_ns)
-    started_at = project = parent = base = None
+    started_at = project = parent = None
+    base = ends.base
     if (told := ends.header) is not None:
         started_at, project = told.started_at, told.project
-        base = shelf.known(told.base)
-        # What rests on another one goes by its own age: if each waited for the other, neither would ever go.
-        parent = shelf.known(told.parent) if base is None else None
+        base = told.base if told.base != id_of(entry) else None
+        # What rests on the one that began it goes by its own age: if each waited for the other, neither would ever go.
+        parent = shelf.known(told.parent) if told.parent != base else None
     return Session(
         place.name,
         place.kind,
@@ -142,7 +166,7 @@ def read_ends(ends: Edges, id_: str) -> Ends:
     """What the first and the last line make of the thread of this id."""
     if ends.first is None:
         if ends.too_long:
-            return Ends(None, _UNKNOWN, "its first line is too long to be read")
+            return Ends(None, _UNKNOWN, _TOO_LONG)
         return Ends(None, _CORRUPT, "it holds no complete record")
     told = header(ends.first)
     if told is None:
@@ -157,7 +181,7 @@ def read_ends(ends: Edges, id_: str) -> Ends:
     if ends.whole is not None:
         lines = [line for line in ends.whole[: ends.last_end].split(b"\n") if line.strip()]
         records = len(lines)
-        empty = not ends.torn and all(map(says_nothing, lines))
+        empty = not ends.torn and not told.is_fork and all(map(says_nothing, lines[1:]))
         if last_record_at is None:
             last_record_at = next(filter(None, map(time_of, reversed(lines))), None)
     if ends.torn:

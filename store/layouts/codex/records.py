@@ -7,6 +7,7 @@ Unknown fields and types are passed over, as the program does.
 """
 
 import datetime as dt
+import re
 from typing import Any
 
 import msgspec
@@ -16,15 +17,15 @@ class Header(msgspec.Struct, gc=False):
     """What the first line says of its thread; what is not of the type that it should be is ``None``.
 
     ``parent`` is the thread whose agent began this one, ``base`` the one whose records it goes on from without having
-    them.
+    them; ``is_fork`` says that there is such a one, whichever it is.
     """
 
     id: str
-    started_at: float | None
-    project: str | None
-    version: str | None
-    parent: str | None
-    base: str | None
+    started_at: float | None = None
+    project: str | None = None
+    parent: str | None = None
+    base: str | None = None
+    is_fork: bool = False
 
 
 class Record(msgspec.Struct, gc=False):
@@ -47,13 +48,39 @@ class _Stamp(msgspec.Struct, gc=False):
     timestamp: str
 
 
+_NULL = msgspec.Raw(b"null")
+
+
+class _First(msgspec.Struct, gc=False):
+    """A first line, of which nothing is decoded that is not asked for: it holds all that a model is told."""
+
+    type: msgspec.Raw = _NULL
+    timestamp: msgspec.Raw = _NULL
+    id: msgspec.Raw = _NULL
+    payload: msgspec.Raw = _NULL
+
+
+class _Meta(msgspec.Struct, gc=False):
+    id: msgspec.Raw = _NULL
+    timestamp: msgspec.Raw = _NULL
+    cwd: msgspec.Raw = _NULL
+    parent_thread_id: msgspec.Raw = _NULL
+    source: msgspec.Raw = _NULL
+    history_base: msgspec.Raw = _NULL
+
+
 _ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_BASE = re.compile(rb'"history_base"\s*:\s*\{\s*"thread_id"\s*:\s*"([0-9a-fA-F-]{36})"')
+_MOST_SMALL = 1 << 16  # bytes of a value in a first line; longer ones are none that is asked for
 _decode = msgspec.json.Decoder(Record).decode
+_decode_first = msgspec.json.Decoder(_First).decode
+_decode_meta = msgspec.json.Decoder(_Meta).decode
 _decode_stamp = msgspec.json.Decoder(_Stamp).decode
 # No sets: what stands in the place of a word may be anything.
 _SILENT_EVENTS = ("thread_settings_applied", "session_configured")
 _SILENT_TYPES = ("session_meta", "turn_context", "world_state")
-_SURROUNDINGS = ("<environment_context>", "<user_instructions>")
+_OF_STATE = {"record_type", "previous_response_id"}
+_SURROUNDINGS = ("environment_context", "user_instructions")
 
 
 def decode(line: bytes) -> Record | None:
@@ -66,24 +93,38 @@ def decode(line: bytes) -> Record | None:
 
 def header(line: bytes) -> Header | None:
     """What the first line of a thread says; ``None`` if it is none."""
-    record = decode(line)
-    if record is None:
+    try:
+        return _header(line)
+    except _ERRORS:
         return None
-    if record.type is None and isinstance(record.id, str):
-        return Header(record.id, seconds(record.timestamp), None, None, None, None)
-    told = record.payload
-    if record.type != "session_meta" or not isinstance(told, dict) or not isinstance(told.get("id"), str):
+
+
+def _header(line: bytes) -> Header | None:
+    first = _decode_first(line)
+    told = _decode_meta(first.payload) if _small(first.type) == "session_meta" else None
+    id_ = _text(_small(told.id if told is not None else first.id))
+    began = seconds(_small(first.timestamp))
+    if id_ is None:
         return None
-    began = seconds(told.get("timestamp"))
-    base = told.get("history_base")
+    if told is None:
+        return Header(id_, began) if _small(first.type) is None else None
+    base = _small(told.history_base)
+    named = _text(base.get("thread_id")) if isinstance(base, dict) else None
+    started = seconds(_small(told.timestamp))
     return Header(
-        told["id"],
-        began if began is not None else seconds(record.timestamp),
-        _text(told.get("cwd")),
-        _text(told.get("cli_version")),
-        _text(told.get("parent_thread_id")) or _spawned_by(told.get("source")),
-        _text(base.get("thread_id")) if isinstance(base, dict) else None,
+        id_,
+        started if started is not None else began,
+        _text(_small(told.cwd)),
+        _text(_small(told.parent_thread_id)) or _spawned_by(_small(told.source)),
+        named.lower() if named is not None else None,
+        base is not None,
     )
+
+
+def base_in(content: bytes) -> str | None:
+    """What a damaged thread rests on, as far as that can still be read in what it begins with."""
+    match = _BASE.search(content)
+    return match[1].decode().lower() if match is not None else None
 
 
 def time_of(line: bytes) -> float | None:
@@ -104,12 +145,12 @@ def seconds(text: object) -> float | None:
 
 
 def says_nothing(line: bytes) -> bool:
-    """Whether a line is one that the program writes before anybody has said anything."""
+    """Whether a line behind the first is one that the program writes before anybody has said anything."""
     record = decode(line)
     if record is None:
         return False
     if record.type is None:
-        return record.record_type == "state" or isinstance(record.id, str)
+        return record.record_type == "state" and _fields(line) <= _OF_STATE
     if record.type in _SILENT_TYPES:
         return True
     told = record.payload
@@ -120,12 +161,22 @@ def says_nothing(line: bytes) -> bool:
     return record.type == "message" and _is_surroundings(record.role, record.content)
 
 
+def _fields(line: bytes) -> set[str]:
+    return set(msgspec.json.decode(line))
+
+
 def _is_surroundings(role: object, content: object) -> bool:
     """Whether a message is what the program tells a model of itself and of where it runs."""
     if role in ("developer", "system"):
         return True
     texts = texts_of(content)
-    return role == "user" and bool(texts) and all(text.startswith(_SURROUNDINGS) for text in texts)
+    return role == "user" and bool(texts) and all(map(_is_tagged, texts))
+
+
+def _is_tagged(text: str) -> bool:
+    """Whether a text is one of those that the program puts between tags, and nothing else."""
+    whole = text.strip()
+    return any(whole.startswith(f"<{tag}>") and whole.endswith(f"</{tag}>") for tag in _SURROUNDINGS)
 
 
 def texts_of(content: object) -> list[str]:
@@ -141,6 +192,11 @@ def _spawned_by(source: object) -> str | None:
     for key in ("subagent", "thread_spawn"):
         spawned = spawned.get(key) if isinstance(spawned, dict) else None
     return _text(spawned.get("parent_thread_id")) if isinstance(spawned, dict) else None
+
+
+def _small(raw: msgspec.Raw) -> Any:
+    """The value of a field; ``None`` for one that is larger than any that is asked for."""
+    return msgspec.json.decode(raw) if len(memoryview(raw)) <= _MOST_SMALL else None
 
 
 def _text(value: object) -> str | None:

@@ -29,13 +29,17 @@ class Shelf(msgspec.Struct, frozen=True):
         """What the thread of this path is called in its store, where no two may be called the same."""
         return told_apart(entry) if id_ in self.shared else id_
 
-    def known(self, id_: object) -> str | None:
+    def known(self, id_: str | None) -> str | None:
         """The id of another thread, as one has it in a record, if that is in the store, and is one thread."""
-        if not isinstance(id_, str) or not ID.fullmatch(id_) or id_ in self.shared:
-            return None
+        return id_ if self.has(id_) and id_ not in self.shared else None
+
+    def has(self, id_: str | None) -> bool:
+        """Whether a thread of this id is in the store; five microseconds, which few threads need."""
+        if id_ is None or not ID.fullmatch(id_):
+            return False
         sought, ids = _packed(id_), self.ids
         place = bisect_left(range(len(ids) // _SIZE), sought, key=lambda n: ids[n * _SIZE : (n + 1) * _SIZE])
-        return id_ if ids[place * _SIZE : (place + 1) * _SIZE] == sought else None
+        return ids[place * _SIZE : (place + 1) * _SIZE] == sought
 
 
 def shelved(ids: Iterable[str], locked: Iterable[str], live_after: float) -> Shelf:

@@ -9,6 +9,7 @@ from heapq import merge
 from maint import singles, unseen
 from maint.actions import PAYLOAD, Action, Verb
 from maint.finding import Ambiguous, NotFound, Unseen, candidates, described
+from maint.kin import plain
 from maint.owner import as_owner, made_as_owner
 from maint.reaching import open_roots
 from store import edges, manifest, unpacking
@@ -60,9 +61,13 @@ def find(name: str, stores: list[Place]) -> Found | None:
 
 
 def newest(session: str, place: Place) -> Archived | None:
-    """The newest copy of the session of exactly this id, as far as the catalogue of its store knows it."""
+    """The newest copy of the session of exactly this id, as far as the catalogue of its store knows it.
+
+    One that was told apart from others of its id when it was packed is of that id, too.
+    """
     with as_owner(place.path), open_roots(place) as roots, Catalogue.open(place, roots) as catalogue:
-        found = [each for each in catalogue.copies(session) if each.dead is None]
+        every = catalogue.find(session)
+        found = [each for each in every if session in (each.entry.id, plain(each.entry.id))]
     return functools.reduce(lambda one, other: other if _later(one, other) else one, found) if found else None
 
 

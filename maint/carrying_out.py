@@ -94,6 +94,7 @@ def _journalled(
     """Journal what is intended for one store, do it, and journal what became of it."""
     laps.enter("journal")
     began = time.monotonic()
+    refused = _refused(store, planned)  # before anybody could take it for begun, if this is the end of us
     policy = run.plan.policy if run.plan is not None else None
     at = journal.timestamp(time.time(), policy)
     head = journal.run_line(run.id, command, at, store.place, policy, VERSION, about)
@@ -122,7 +123,7 @@ def _journalled(
         unwritten=run.unwritten.append,
     )
     try:
-        for outcomes in outcomes_of(desk, planned):
+        for outcomes in outcomes_of(desk, planned, refused):
             book.outcomes(outcomes)
             for outcome in outcomes:
                 summary.count(outcome)
@@ -150,3 +151,12 @@ def _journalled(
     finally:
         book.close()
         laps.enter("end")
+
+
+def _refused(store: Held, planned: PlannedStore) -> dict[int, str]:
+    """What must not be done, because of what rests on it; what it takes is imported where there may be such a thing."""
+    if not layout_of(store.place.kind).has_lineage:
+        return {}
+    from maint import lineage  # noqa: PLC0415
+
+    return lineage.refused(store.place, store.roots, planned, time.time())

@@ -1,6 +1,7 @@
 """Handing out the actions of one store, phase by phase (`maint.phases`)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
 
@@ -12,7 +13,6 @@ from maint.indexing import Touched, keep_true
 from maint.phases import Phase
 from maint.planned import PlannedStore
 from maint.workers import Crew, Died
-from store.layout import layout_of
 
 BATCH = 128
 """Actions a task: few enough that a stop is prompt, enough that sending them costs nothing."""
@@ -26,22 +26,22 @@ _CALLED = {
 }
 
 _Numbered = tuple[int, bytes]
+_NONE: Mapping[int, str] = MappingProxyType({})
 
 _decode = msgspec.json.Decoder(Action).decode
 
 
-def outcomes_of(desk: Desk, planned: PlannedStore) -> Iterator[list[Outcome]]:
-    """The outcomes of all actions of a store, some at a time.
+def outcomes_of(
+    desk: Desk, planned: PlannedStore, refused: Mapping[int, str] = _NONE
+) -> Iterator[list[Outcome]]:
+    """The outcomes of all actions of a store, some at a time; those that are ``refused`` are skipped, for these reasons.
 
     An action that waits for a session is skipped when that session's own action was not done.
     """
     undone: set[str] = set()
     touched = Touched(desk.place)
-    refused = _refused(desk, planned)
-    if refused:
-        outcomes = [
-            outcome_of(n, _decode(planned.line(n)), Result.SKIPPED, why) for n, why in refused.items()
-        ]
+    for some in _some(list(refused)):
+        outcomes = [outcome_of(n, _decode(planned.line(n)), Result.SKIPPED, refused[n]) for n in some]
         undone.update(outcome.session for outcome in outcomes)
         yield outcomes
 
@@ -135,15 +135,6 @@ def _after(hands: Hands, n: int, action: Action, undone: set[str]) -> Outcome:
 
 def _unanswered(task: list[_Numbered], died: Died) -> list[Outcome]:
     return [outcome_of(n, _decode(line), Result.LOST, died.how) for n, line in task]
-
-
-def _refused(desk: Desk, planned: PlannedStore) -> dict[int, str]:
-    """What must not be done, because of what rests on it; what it takes is imported where there may be such a thing."""
-    if not layout_of(desk.place.kind).has_lineage:
-        return {}
-    from maint import lineage  # noqa: PLC0415
-
-    return lineage.refused(desk, planned)
 
 
 def _batches(planned: PlannedStore, wanted: Sequence[int]) -> Iterator[list[_Numbered]]:

@@ -35,8 +35,12 @@ class Draft(msgspec.Struct):
     @property
     def is_open(self) -> bool:
         """Whether it waits for anything."""
-        waits = self.rename_at, self.number, self.parent, self.base
-        return any(each is not None for each in waits)
+        return (
+            self.number is not None
+            or self.rename_at is not None
+            or self.parent is not None
+            or self.base is not None
+        )
 
 
 def enter(draft: Draft, store: PlannedStore, drafts: Spool) -> None:

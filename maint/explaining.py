@@ -8,9 +8,10 @@ from typing import Literal
 from maint import archived, packed, survey
 from maint.contract import known_passes
 from maint.engine import ground_of, only_plan
-from maint.finding import NotFound, find, sessions
-from maint.judge import Judge, Protected
-from maint.kin import plain
+from maint.finding import NotFound, find
+from maint.judge import Judge, Protected, action_for
+from maint.kin import plain, takes_away
+from maint.lineage import resting_now
 from maint.owner import as_owner
 from maint.packed import copies_of, payloads_of
 from maint.reaching import open_roots
@@ -21,6 +22,7 @@ from policies import Policy
 from store.archived import Archived
 from store.facts import Place, Session
 from store.layout import layout_of
+from store.roots import RootFds
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,6 @@ def explain(
         compared = whole.plan.asked if whole.plan is not None else {}
     verdicts: list[tuple[str, Verdict]] = []
     protected = judge.protection(session)
-    if protected is None and each is None:
-        protected = _as_a_base(session, policy, place, now)
     claimed_by: str | None = None
     dues = [] if protected is None or protected.until is None else [protected.until]
     for step in judge.sessions:
@@ -79,20 +79,22 @@ def explain(
             dues.append(verdict.due(policy.zone))
         elif claimed_by is None and isinstance(verdict, Act | Kept):
             claimed_by = step.options.pass_name
+            if protected is None and isinstance(verdict, Act):
+                with as_owner(place.path), open_roots(place) as roots:
+                    protected = _as_a_base(session, verdict, place, roots, now)
         verdicts.append((step.options.pass_name, verdict))
     future = [due for due in dues if due > now]
     pack = f"{place.roots[each.label]}/{each.pack}" if each is not None else None
     return Explanation(place, session, protected, verdicts, claimed_by, min(future, default=None), pack)
 
 
-def _as_a_base(session: Session, policy: Policy, place: Place, now: float) -> Protected | None:
-    """That others rest on a session, if any does, for which the whole store is read."""
-    if not layout_of(place.kind).has_lineage:
+def _as_a_base(session: Session, verdict: Act, place: Place, roots: RootFds, now: float) -> Protected | None:
+    """Why what a pass would do to a session is not done after all, if another one rests on it."""
+    action = action_for(place, session, "", verdict) if session.members else None
+    if not layout_of(place.kind).has_lineage or not (action is None or takes_away(action)):
         return None
-    for _, other in sessions(policy, [place], at=now):
-        if other.rests_on == plain(session.id):
-            return Protected(f"{other.id} goes on from its records, and it stays for as long")
-    return None
+    why = resting_now(place, roots, now).why_held(plain(session.id), verdict.verb)
+    return Protected(why) if why is not None else None
 
 
 def _find(

@@ -17,7 +17,7 @@ from maint.planned import Plan, PlannedStore
 from maint.run import Run
 from maint.verdicts import Verdict
 from store.archived import Archived
-from store.facts import Place, Session
+from store.facts import Place, Problem, Session
 from store.trash import Trashed
 
 if TYPE_CHECKING:  # it brings all of planning with it
@@ -75,7 +75,7 @@ def summary_line(run: Run) -> bytes:
         "busy": [busy.place.name for busy in run.busy],
         "unreachable": {each.place.name: each.why for each in run.unreachable},
         "stopped": summary.stopped,
-        "problems": [*summary.problems, *run.unwritten, *run.unseen],
+        "problems": [_problem(each) for each in (*summary.problems, *run.unwritten, *run.unseen)],
     }
     return _encode(record) + b"\n"
 
@@ -123,11 +123,16 @@ def status_line(store: PlannedStore, trash: tuple[int, int]) -> bytes:
                 "trash": {"files": trash[0], "bytes": trash[1]},
                 "archived": {"sessions": store.archived, "bytes": store.archived_bytes},
                 "planned": dict(store.planned),
-                "problems": store.problems,
+                "problems": [_problem(each) for each in store.problems],
             }
         )
         + b"\n"
     )
+
+
+def _problem(each: Problem) -> dict[str, Any]:
+    """A problem for scripts, without what only a plan asks of it."""
+    return {"store": each.store, "path": each.path, "text": each.text, "grave": each.grave}
 
 
 def session_record(place: Place, session: Session) -> dict[str, Any]:

@@ -10,13 +10,13 @@ from contextlib import suppress
 
 import msgspec
 
-from maint import lineage, singles, unseen
+from maint import singles, unseen
 from maint.actions import PAYLOAD, Action, Verb
 from maint.comparing import Candidates, entry
 from maint.copies import Copies
 from maint.drafts import Draft, enter
 from maint.judge import Compared, Judge
-from maint.kin import Resting, plain
+from maint.kin import plain
 from maint.phases import phase_of
 from maint.planned import PlannedStore
 from maint.verdicts import Act, Compare, Verdict
@@ -115,11 +115,8 @@ def look_at_packs(
     judge: Judge,
     candidates: Candidates,
     drafts: Spool,
-    resting: Resting,
 ) -> None:
     """Count what is in packs, tell what is wrong with them, and judge their sessions as the policy asks for it.
-
-    ``resting`` takes in what they rest on.
 
     So are sessions that are files by themselves, where the policy asks for archived ones at all.
     What was archived within ``min_idle`` is left out: a sweep right after another one finds nothing to do.
@@ -127,9 +124,6 @@ def look_at_packs(
     store.problems += unseen.away(shelf.place, shelf.roots)
     if shelf.has_packs:
         _look_into_packs(shelf, store, judge, candidates, drafts)
-        if layout_of(shelf.place.kind).has_lineage:
-            with shelf.open() as catalogue:
-                resting.packs |= lineage.bases_in(catalogue)
     if not judge.sessions:
         return
     for found in singles.singles(shelf.place, shelf.roots):

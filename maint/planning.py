@@ -19,7 +19,7 @@ from maint.judge import (
     action_for_other,
     unique_name,
 )
-from maint.kin import Child, Resting, takes_away, with_their_parents
+from maint.kin import UNSURE, Child, Resting, takes_away, with_their_parents
 from maint.owner import as_owner_of
 from maint.packed import Shelf, copies_of, is_packed, look_at_packs, payloads_of, plan_compaction
 from maint.planned import Plan, PlannedStore
@@ -65,6 +65,9 @@ class Ground:
     memory: Memory
     learns: Callable[[Learned], None] | None = None
     file_systems: Mapping[str, str] = field(default_factory=dict)
+
+
+_BLIND = "what could not be looked into may rest on what they are about; see what is told of it"
 
 
 class _Read(NamedTuple):
@@ -166,7 +169,11 @@ def _read(
         laps.enter("decide")
         store.tally, store.problems, store.complete = found.tally, found.problems, found.complete
         archived = Judge(policy, known_passes(), place.name, now, ground.spared, of="archived")
-        look_at_packs(ground.shelf, store, archived, candidates, drafts, found.resting)
+        look_at_packs(ground.shelf, store, archived, candidates, drafts)
+        if layout.has_lineage:
+            from maint.lineage import add_kept  # noqa: PLC0415  most kinds do without it
+
+            add_kept(found.resting, place, ground.shelf.roots)
     return _Read(ground, judge, store, found, listing, drafts)
 
 
@@ -211,10 +218,9 @@ def _plan_open(read: _Read, policy: Policy, going: bytearray) -> None:
         for draft in map(decoded, drafts):
             if draft.number is not None and not going[draft.number]:
                 continue
-            if _is_held(draft, found.resting):
-                continue
-            if draft.base is not None and found.resting.blind:
-                unsure += 1
+            why = _why_held(draft, found.resting)
+            if why is not None:
+                unsure += why is UNSURE
                 continue
             if draft.number is not None or draft.base is not None:
                 store.expiring += policy.passes[draft.position].of_archived
@@ -227,8 +233,7 @@ def _plan_open(read: _Read, policy: Policy, going: bytearray) -> None:
                 continue
             store.add_line(line, draft.verb, draft.bytes, draft.phase)
         if unsure:
-            text = f"{unsure} sessions stay: what could not be looked into may rest on any of them; see what is told of it"
-            store.problems.append(Problem(store.place.name, "", text))
+            store.problems.append(Problem(store.place.name, "", f"{unsure} actions are not done: {_BLIND}"))
         if not children:
             return
         leaving = {
@@ -239,15 +244,16 @@ def _plan_open(read: _Read, policy: Policy, going: bytearray) -> None:
             store.add_line(draft.line, draft.verb, draft.bytes, draft.phase)
 
 
-def _is_held(draft: Draft, resting: Resting) -> bool:
-    """Whether an action is on a session that another one rests on, and that stays for that."""
-    return draft.base is not None and resting.holds(draft.base, draft.verb)
+def _why_held(draft: Draft, resting: Resting) -> str | None:
+    """Why a session stays on which another one rests, or may rest."""
+    return None if draft.base is None else resting.why_held(draft.base, draft.verb)
 
 
 def _hold_bases(read: _Read, candidates: Candidates) -> None:
     """Have comparisons know of what cannot go, so that others go in its stead."""
     if layout_of(read.ground.place.kind).has_lineage:
-        held = (draft.number for draft in map(decoded, read.drafts) if _is_held(draft, read.found.resting))
+        drafts = map(decoded, read.drafts)
+        held = (draft.number for draft in drafts if _why_held(draft, read.found.resting) is not None)
         candidates.hold(number for number in held if number is not None)
 
 
@@ -284,16 +290,19 @@ def _named(draft: Draft, when: float, policy: Policy, taken: set[str], moved: di
 
 
 def _expire(store: PlannedStore, ground: Ground, policy: Policy, now: float, resting: Resting) -> None:
-    """End what has waited in the trash for long enough, unless a session rests on it that has come back without it."""
+    """End what has waited in the trash for long enough, but for what anything rests on, and is nowhere else."""
     layout = layout_of(store.place.kind)
+    unsure = 0
     ripe = policy.trash.keep_for.before(now, policy.zone)
     for kept in ground.ripe():
         if kept.since >= ripe:
             continue
         session = layout.session_of(kept.root, kept.path)
-        is_base = resting.blind or resting.holds(session or "", Verb.EXPIRE_TRASH)
-        if layout.has_lineage and is_base and not kept.backup:
-            continue
+        if layout.has_lineage and session is not None and not kept.backup:
+            why = resting.why_held(session, Verb.EXPIRE_TRASH)
+            if why is not None and not is_packed(ground.shelf, session):
+                unsure += why is UNSURE
+                continue
         what = "backup of a changed session" if kept.backup else "removed"
         store.add(
             Action(
@@ -307,3 +316,5 @@ def _expire(store: PlannedStore, ground: Ground, policy: Policy, now: float, res
                 members=(Member(kept.home, kept.kept, kept.fingerprint),),
             )
         )
+    if unsure:
+        store.problems.append(Problem(store.place.name, "", f"{unsure} files stay in the trash: {_BLIND}"))

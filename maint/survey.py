@@ -55,8 +55,7 @@ class Found(msgspec.Struct):
     claimed: list[str] = msgspec.field(default_factory=list)
     living: list[str] = msgspec.field(default_factory=list)
     parents: list[str] = msgspec.field(default_factory=list)
-    bases: list[str] = msgspec.field(default_factory=list)
-    blind: bool = False
+    resting: Resting = msgspec.field(default_factory=Resting)
     problems: list[Problem] = msgspec.field(default_factory=list)
     piece: Piece | None = None
     """What is to be remembered of these sessions."""
@@ -133,7 +132,7 @@ class Reader:
         for session in laps.reading(self._read(known, entries)):
             if isinstance(session, Problem):
                 found.problems.append(session)
-                found.blind = found.blind or session.hides
+                found.resting.take(session)
                 continue
             if session.state is lasting:
                 remembered.append(session)
@@ -141,7 +140,7 @@ class Reader:
                 session = self._told(session)  # noqa: PLW2901  what filled it may be in a pack
             count(session, now)
             if session.rests_on is not None:
-                found.bases.append(session.rests_on)
+                found.resting.take(session)
             if self._copies:
                 session = self._copies.told(session)  # noqa: PLW2901  the same session with a fact or two more
             name, state = session.name, session.state
@@ -246,8 +245,9 @@ def survey(
     ``complete`` is false when ``stop`` ended it early.
     """
     result = StoreSurvey(problems=list(listing.problems))
-    result.resting.store |= listing.bases
-    result.resting.blind = any(problem.hides for problem in listing.problems)
+    result.resting.store.update(listing.bases)
+    for problem in listing.problems:
+        result.resting.take(problem)
     total = len(listing.entries)
     if total <= SMALL:
         jobs = 1
@@ -267,8 +267,8 @@ def survey(
         result.claimed.update(answer.claimed)
         result.living.update(answer.living)
         result.parents.update(answer.parents)
-        result.resting.store.update(answer.bases)
-        result.resting.blind = result.resting.blind or answer.blind
+        result.resting.store.update(answer.resting.store)
+        result.resting.blind = result.resting.blind or answer.resting.blind
         result.problems += answer.problems
         for draft in answer.drafts:
             if draft.number is not None:

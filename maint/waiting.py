@@ -3,6 +3,7 @@
 Nothing here changes a store.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -11,7 +12,7 @@ from maint.actions import PAYLOAD
 from maint.finding import NotFound, find_trashed
 from maint.owner import as_owner
 from maint.reaching import open_roots
-from store import copying, unpacking
+from store import copying
 from store.archived import Archived
 from store.facts import Place
 from store.layout import layout_of
@@ -55,19 +56,29 @@ def chosen(sessions: list[str], stores: list[Place]) -> list[Waiting]:
 
 
 def _bases(place: Place, found: list[Trashed] | Archived) -> Iterator[Waiting]:
-    """What a session in a pack rests on, and that in its turn, as far as it is in packs and has to come back."""
+    """What a session rests on, and that in its turn, as far as it is in packs and has to come back."""
+    if not layout_of(place.kind).has_lineage:
+        return
+    from maint import lineage  # noqa: PLC0415  most kinds do without it
+
+    with as_owner(place.path), open_roots(place) as roots:
+        there = lineage.bases_in_store(place, time.time())
+        base = (
+            found.entry.account.rests_on
+            if isinstance(found, Archived)
+            else lineage.base_in_trash(place, roots, found)
+        )
     seen: set[str] = set()
-    while isinstance(found, Archived) and (base := found.entry.account.rests_on) not in (None, *seen):
-        assert base is not None
+    while base is not None and base not in seen:
         seen.add(base)
+        if base in there:
+            base = there[base]
+            continue
         packed = archived.newest(base, place)
         if packed is None:
             return
-        with as_owner(place.path), open_roots(place) as roots:
-            if unpacking.is_there(roots, packed.entry):
-                return
-        yield place, base, packed
-        found = packed
+        yield place, packed.entry.id, packed
+        base = packed.entry.account.rests_on
 
 
 def _payload(place: Place, session: str) -> Iterator[Waiting]:

@@ -159,6 +159,12 @@ class Catalogue:
         query = "SELECT label, name, problem FROM packs WHERE problem IS NOT NULL ORDER BY name"
         return self._rows(query, (), _damaged_pack)
 
+    def bases(self) -> set[str]:
+        """The ids of the sessions that sessions in packs rest on, those too that count no more."""
+        which = "WHERE instr(sessions.line, CAST('\"rests_on\"' AS BLOB)) ORDER BY sessions.rowid"
+        found = (each.entry.account.rests_on for each in self._found(which))
+        return {base for base in found if base is not None}
+
     def ids_ending(self, ending: str) -> set[str]:
         """The ids that end so, of sessions whether they count or not."""
         like = ending.replace("%", "").replace("_", "")

@@ -254,7 +254,8 @@ class Problem(msgspec.Struct, frozen=True, gc=False):
     """Something in a store that is left alone, and why: what was expected, what was found, what to do.
 
     ``path`` is printable. ``grave`` problems need a person; the others are only worth knowing.
-    With ``hides`` it is about what may be a session that nobody could look into, and that may rest on others.
+    With ``hides`` it is about what may be a session that nobody could look into, and that may rest on others; ``rests_on``
+    is the id of a session on which what it is about is known to rest.
     """
 
     store: str
@@ -262,6 +263,7 @@ class Problem(msgspec.Struct, frozen=True, gc=False):
     text: str
     grave: bool = False
     hides: bool = False
+    rests_on: str | None = None
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -305,5 +307,5 @@ class Listing(msgspec.Struct, frozen=True):
     leftovers: list[Leftover] = []
     problems: list[Problem] = []
     indexes: list[Index] = []
-    bases: frozenset[str] = frozenset()
-    """What is rested on by what lies there and is no session to be read, such as one that its program has compressed."""
+    bases: Mapping[str, str] = {}
+    """What is rested on, by what lies there and is no session to be read, such as one that its program has compressed."""

@@ -155,6 +155,13 @@ class Layout(ABC):
         """
         return False
 
+    def rests_on(self, fd: int) -> str | None:
+        """The id of the session on which that of an open file rests, wherever that lies now.
+
+        ValueError where that cannot be told, OSError where it cannot be read.
+        """
+        return None
+
     def index_of(self, root: str, path: str) -> str | None:
         """The file, below the same root, in which the program lists the session that a file belongs to."""
         return None

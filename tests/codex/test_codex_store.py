@@ -102,7 +102,7 @@ def test_what_the_program_has_compressed_is_counted_and_what_it_rests_on_is_know
     store.put(f"{path_of(THIRD, BEGAN)}.zst", frames.compress(thread(THIRD, BEGAN), 3))
     assert store.survey() == []
     assert store.problems() == [": 2 sessions that Codex has compressed itself (*.jsonl.zst) are left alone"]
-    assert store.listing().bases == {OTHER}
+    assert store.listing().bases == {OTHER: ID}
 
 
 @pytest.mark.parametrize(

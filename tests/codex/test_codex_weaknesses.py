@@ -61,15 +61,29 @@ def test_c1_old_threads_go_into_packs_and_come_back_as_they_were(store: Codex) -
 # C2: a fork rests on the records of another thread.
 
 
-@pytest.mark.parametrize("passes", [ARCHIVE, PRUNE, "  - prune: {older_than: 30d, keep: {last: 1}}\n"])
-def test_c2_thread_that_a_fork_rests_on_stays_and_goes_once_that_has_gone(store: Codex, passes: str) -> None:
+def test_c2_thread_that_a_fork_rests_on_goes_into_a_pack_when_that_has(store: Codex) -> None:
     store.save(age=90 * DAY)
     fork(store, OTHER, ID, 40)
     fork(store, THIRD, OTHER, 2)
-    assert store.gone(passes) == set()
+    assert store.gone(ARCHIVE) == set()
     (store.folder / path(store, THIRD, 2)).unlink()
     store.save(id_=THIRD, age=2 * DAY)  # now one that rests on nothing
+    assert store.gone(ARCHIVE) == {path(store, OTHER, 40)}
+    assert store.gone(ARCHIVE) == {path(store, ID, 90)}
+    assert maint.restore([OTHER], [store.place]).summary.done == {"restore": 2}
+
+
+@pytest.mark.parametrize("passes", [PRUNE, "  - prune: {older_than: 30d, keep: {last: 1}}\n"])
+def test_c2_thread_that_a_fork_rests_on_goes_into_the_trash_when_that_has_left_it(
+    store: Codex, passes: str
+) -> None:
+    store.save(age=90 * DAY)
+    fork(store, OTHER, ID, 40)
+    store.save(id_=THIRD, age=2 * DAY)
     assert store.gone(passes) == {path(store, OTHER, 40)}
+    assert store.gone(passes) == set()
+    assert maint.restore([OTHER], [store.place]).summary.done == {"restore": 1}
+    (store.folder / path(store, OTHER, 40)).unlink()
     assert store.gone(passes) == {path(store, ID, 90)}
 
 
@@ -86,8 +100,9 @@ def test_c2_why_it_stays_is_explained(store: Codex) -> None:
     policy = store.policy(PRUNE)
     told = explaining.explain(ID, policy, [store.place]).protected
     assert told is not None
-    assert told.reason == f"{OTHER} goes on from its records, and it stays for as long"
+    assert told.reason == f"{OTHER} goes on from its records, and needs them"
     assert explaining.explain(OTHER, policy, [store.place]).protected is None
+    assert explaining.explain(ID, store.policy(RECOVER), [store.place]).protected is None
 
 
 def test_c2_thread_that_others_rest_on_is_ended_where_it_is_torn_and_never_made_shorter(store: Codex) -> None:
@@ -150,7 +165,7 @@ def test_c2_fork_that_is_put_away_while_the_store_is_read_holds_everything(
     monkeypatch.setattr(type(LAYOUT), "read", moved)
     run = maint.sweep(store.policy(PRUNE), [store.place])
     assert run.summary.done == {}
-    assert any("may rest on any of them" in each.text for each in run.summary.problems)
+    assert any("may rest on" in each.text for each in run.summary.problems)
     assert (store.folder / path(store, ID, 90)).exists()
 
 
@@ -168,7 +183,7 @@ def test_c2_fork_that_was_made_since_the_plan_is_seen_when_it_is_carried_out(
     said = subprocess.run(
         [*program, "apply", saved, "--json"], env=env, check=True, capture_output=True, text=True
     )
-    assert "another session goes on from its records" in said.stdout
+    assert f"{OTHER} goes on from its records" in said.stdout
     assert store.there() == before
 
 
@@ -189,19 +204,71 @@ def test_c2_what_a_fork_in_a_pack_rests_on_goes_into_a_pack_but_not_into_the_tra
     store.save(age=90 * DAY)
     fork(store, OTHER, ID, 40)
     assert store.gone(ARCHIVE) == {path(store, OTHER, 40)}
+    told = explaining.explain(ID, store.policy(PRUNE), [store.place]).protected
+    assert told is not None
+    assert told.reason == "a session in a pack or in the trash goes on from its records"
     assert store.gone(PRUNE) == set()
     assert store.gone(ARCHIVE) == {path(store, ID, 90)}
 
 
-def test_c2_what_a_fork_rests_on_does_not_end_in_the_trash_while_that_is_back(store: Codex) -> None:
+def test_c2_what_a_fork_rests_on_comes_back_with_it_from_wherever_both_are(store: Codex) -> None:
+    store.save(age=90 * DAY)
+    fork(store, OTHER, ID, 60)
+    fork(store, THIRD, OTHER, 40)
+    assert store.gone(PRUNE) == {path(store, THIRD, 40)}
+    assert store.gone(ARCHIVE) == {path(store, OTHER, 60)}
+    assert store.gone(ARCHIVE) == {path(store, ID, 90)}
+    maint.restore([OTHER], [store.place])
+    (store.folder / path(store, ID, 90)).unlink()  # by somebody else
+    assert maint.restore([THIRD], [store.place]).summary.done == {"restore": 2}
+    assert store.there() == {path(store, ID, 90), path(store, OTHER, 60), path(store, THIRD, 40)}
+
+
+def test_c2_what_was_put_away_does_not_come_back_a_second_time(store: Codex) -> None:
+    base = store.save(age=90 * DAY)
+    fork(store, OTHER, ID, 40)
+    assert store.gone(ARCHIVE) == {path(store, OTHER, 40)}
+    store.sweep("  - archive: {older_than: 30d, originals: keep}\n")
+    (store.folder / "archived_sessions").mkdir()
+    base.rename(store.folder / "archived_sessions" / base.name)
+    assert maint.restore([OTHER], [store.place]).summary.done == {"restore": 1}
+    assert len(store.there()) == 2
+
+
+@pytest.mark.parametrize("how", ["unmounted", "damaged"])
+def test_c2_where_a_pack_cannot_be_read_nothing_ends(store: Codex, tmp_path: Path, how: str) -> None:
     store.save(age=90 * DAY)
     fork(store, OTHER, ID, 40)
-    assert store.gone(PRUNE) | store.gone(PRUNE) == {path(store, ID, 90), path(store, OTHER, 40)}
-    maint.restore([OTHER], [store.place])
-    later = store.policy("  - litter: {older_than: 400d}\ntrash: {keep_for: 1s}\n")
-    time.sleep(1.1)
-    assert maint.sweep(later, [store.place]).summary.done == {}
-    assert maint.restore([ID], [store.place]).summary.done == {"restore": 1}
+    into = tmp_path / "disk"
+    into.mkdir()
+    assert store.gone(f"  - archive: {{older_than: 30d, into: {into}}}\n") == {path(store, OTHER, 40)}
+    if how == "unmounted":
+        into.rename(tmp_path / "away")
+    else:
+        (pack,) = into.rglob("*.tar.zst")
+        pack.write_bytes(pack.read_bytes()[:-9])
+    assert store.gone(PRUNE) == set()
+
+
+def test_c2_child_of_a_thread_that_is_refused_is_refused_with_it(store: Codex, tmp_path: Path) -> None:
+    store.save(age=90 * DAY)
+    child(store, THIRD, ID, 80)
+    store.policy(ARCHIVE)
+    env = {"HOME": str(store.folder.parent), "PATH": os.environ["PATH"], "TZ": "UTC"}
+    program = [sys.executable, "-c", "from maint.cli import main; main()"]
+    saved, policy = str(tmp_path / "plan"), str(store.folder.parent / "policy.yaml")
+    subprocess.run([*program, "plan", "-o", saved, "--policy", policy], env=env, check=True)
+    fork(store, OTHER, ID, 0.001)
+    before = store.there()
+    subprocess.run([*program, "apply", saved], env=env, check=True)
+    assert store.there() == before
+
+
+def test_c2_fork_that_does_not_say_on_which_holds_everything(store: Codex) -> None:
+    store.save(age=90 * DAY)
+    began = store.now - 2 * DAY
+    store.save(header(OTHER, began, history_base={"rollout": ID}) + turn(began), OTHER)
+    assert store.gone(PRUNE) == set()
 
 
 def test_c2_others_go_in_the_stead_of_what_a_fork_rests_on(store: Codex) -> None:

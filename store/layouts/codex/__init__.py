@@ -21,7 +21,7 @@ from store.layout import Layout, Mend, Moment, Specimen
 from store.layouts.codex.grammar import ROOT, id_in
 from store.layouts.codex.listing import list_store
 from store.layouts.codex.mend import CodexMend
-from store.layouts.codex.reading import read_sessions
+from store.layouts.codex.reading import base_of, read_sessions
 from store.layouts.codex.showing import shown
 
 
@@ -56,6 +56,9 @@ class CodexLayout(Layout):
 
     def session_of(self, root: str, path: str) -> str | None:
         return id_in(path) if root == ROOT else None
+
+    def rests_on(self, fd: int) -> str | None:
+        return base_of(fd)
 
     def describe(self, root: str, path: str, record: bytes) -> str | None:
         return shown(record)

@@ -12,12 +12,12 @@ from store.facts import Listing, Place, Problem
 from store.frames import Damaged
 from store.layout import Moment
 from store.layouts.codex.grammar import ARCHIVED, COMPRESSED, LOCK, LOCKS, NAME, SESSIONS, id_of
-from store.layouts.codex.records import header
+from store.layouts.codex.records import Header, header
 from store.layouts.codex.shelf import shelved
 from store.listing import Entries, Listed, lists, names_in
-from store.names import printable
+from store.names import ZST, printable
 
-_BEGINNING = 1 << 20  # bytes in which a first line ends, packed or not
+_BEGINNINGS = 1 << 16, 1 << 20  # bytes in which a first line ends, packed or not
 _YEAR, _TWO_DIGITS = re.compile(r"[0-9]{4}", re.ASCII), re.compile(r"[0-9]{2}", re.ASCII)
 
 
@@ -38,7 +38,7 @@ class _Lister:
         self._root = root
         self._entries = Listed()
         self._compressed: list[str] = []
-        self._bases: set[str] = set()
+        self._bases: dict[str, str] = {}
         self._problems: list[Problem] = []
 
     def listing(self, moment: Moment) -> Listing:
@@ -52,9 +52,10 @@ class _Lister:
             self._look_into_compressed()
         locked = [match[1] for names in self._names(LOCKS) for match in map(LOCK.fullmatch, names) if match]
         entries = self._entries.in_order()
-        shelf = shelved(_ids(entries), locked, moment.now - moment.grace)
+        compressed = (id_of(path.removesuffix(ZST)) for path in self._compressed)
+        shelf = shelved(_ids(entries), locked, moment.now - moment.grace, compressed)
         problems = sorted(self._problems, key=lambda found: found.path)
-        return Listing(entries, shelf, problems=problems, bases=frozenset(self._bases))
+        return Listing(entries, shelf, problems=problems, bases=self._bases)
 
     def _take(self, path: str) -> None:
         """Take in the threads of a folder."""
@@ -89,22 +90,29 @@ class _Lister:
         """Read what the threads rest on that the program has compressed; nothing else is done about them."""
         for path in self._compressed:
             try:
-                with open(opening.open_below(self._root, path), "rb", buffering=0) as file:
-                    content = frames.beginning(file.read(_BEGINNING) or b"", _BEGINNING)
+                told = self._header_of(path)
             except (OSError, Damaged) as error:
                 text = f"cannot be read ({error}); left alone"
                 self._problems.append(Problem(self._place.name, printable(path), text, hides=True))
                 continue
-            told = header(content.partition(b"\n")[0])
-            if told is None:
-                text = "its first line cannot be read; left alone"
+            if told is None or (told.is_fork and told.base is None):
+                text = "its first line does not say what it rests on; left alone"
                 self._problems.append(Problem(self._place.name, printable(path), text, hides=True))
             elif told.base is not None:
-                self._bases.add(told.base)
+                self._bases[told.base] = told.id
         text = (
             f"{len(self._compressed)} sessions that Codex has compressed itself (*.jsonl.zst) are left alone"
         )
         self._problems.append(Problem(self._place.name, "", text))
+
+    def _header_of(self, path: str) -> Header | None:
+        with open(opening.open_below(self._root, path), "rb", buffering=0) as file:
+            for most in _BEGINNINGS:
+                file.seek(0)
+                line, ends, _ = frames.beginning(file.read(most) or b"", most).partition(b"\n")
+                if ends:
+                    return header(line)
+        return None
 
 
 def _ids(entries: Entries) -> Iterator[str]:

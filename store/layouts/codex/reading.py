@@ -25,6 +25,7 @@ from store.refusals import refused, unreadable
 
 _EXPECTED = "a session file of Codex"
 _WINDOW = 1 << 16  # later first lines hold all that a model is told: 22 kB
+_NAMELESS = "it rests on another session, and does not say on which"
 _TOO_LONG = "its first line is too long to be read"
 _LIVE, _COMPLETE, _CRASHED = State.LIVE, State.COMPLETE, State.CRASHED
 _CORRUPT, _UNKNOWN = State.CORRUPT, State.UNKNOWN
@@ -76,16 +77,15 @@ def read_sessions(place: Place, shelf: Shelf, entries: Iterable[str]) -> Iterato
                     or found.st_dev != around.st_dev
                     or not stat.S_ISREG(found.st_mode)
                 ):
-                    problem = refused(place, entry, _EXPECTED, opening.refuse_reason(found, around))
-                    yield msgspec.structs.replace(problem, hides=True)
+                    yield _refused(place, entry, fd, found, around)
                     continue
                 ends = read_ends(edges.read_edges(fd, found.st_size, window=_WINDOW), id_of(entry))
                 if ends.state is _CORRUPT:
                     ends.base = base_in(os.pread(fd, _WINDOW, 0))
                 _judge(shelf, id_of(entry), fd, found, ends)
                 yield _session(place, shelf, entry, ends, found)
-                if (missing := _what_is_missing(shelf, ends)) is not None:
-                    yield Problem(place.name, printable(entry), missing, hides=ends.header is None)
+                if (problem := _unknown_base(place, shelf, entry, ends)) is not None:
+                    yield problem
             except OSError as error:
                 yield _unreadable(place, folder, entry, name, error)
             finally:
@@ -104,15 +104,42 @@ def _unreadable(place: Place, folder: int, entry: str, name: str, error: OSError
     return msgspec.structs.replace(problem, path=printable(entry), hides=True)
 
 
-def _what_is_missing(shelf: Shelf, ends: Ends) -> str | None:
+def _refused(place: Place, entry: str, fd: int, found: os.stat_result, around: os.stat_result) -> Problem:
+    """A file that is not to be touched; but the program reads it, and so what it rests on stays."""
+    problem = refused(place, entry, _EXPECTED, opening.refuse_reason(found, around))
+    if not stat.S_ISREG(found.st_mode):
+        return msgspec.structs.replace(problem, hides=True)
+    try:
+        return msgspec.structs.replace(problem, rests_on=base_of(fd))
+    except (OSError, ValueError):
+        return msgspec.structs.replace(problem, hides=True)
+
+
+def base_of(fd: int) -> str | None:
+    """The thread on which that of an open file rests; ValueError if that cannot be told, OSError if it cannot be read."""
+    first = edges.read_edges(fd, os.fstat(fd).st_size, window=_WINDOW).first
+    told = header(first) if first is not None else None
+    if told is None:
+        return base_in(os.pread(fd, _WINDOW, 0))
+    if told.is_fork and told.base is None:
+        raise ValueError(_NAMELESS)
+    return told.base
+
+
+def _unknown_base(place: Place, shelf: Shelf, entry: str, ends: Ends) -> Problem | None:
     """What a person must know of a thread besides its facts: that nobody knows, or has, what it rests on."""
-    if ends.evidence is _TOO_LONG:
-        return f"{_TOO_LONG}, and so nobody knows what it rests on"
-    if ends.header is None or not ends.header.is_fork or shelf.has(base := ends.header.base):
+    if ends.header is None:
+        if ends.evidence is not _TOO_LONG and ends.state is not _LIVE:
+            return None  # damaged: what can still be read of it was
+        text = f"{ends.evidence}, and so nobody knows what it rests on"
+        return Problem(place.name, printable(entry), text, hides=True)
+    base = ends.header.base
+    if not ends.header.is_fork or shelf.has(base):
         return None
     if base is None:
-        return "it rests on another session, and does not say on which"
-    return f"it rests on session {printable(base):.60}, which is not in the store; `maint restore` brings that back"
+        return Problem(place.name, printable(entry), _NAMELESS, hides=True)
+    text = f"it rests on session {printable(base):.60}, which is not in the store; `maint restore` brings that back"
+    return Problem(place.name, printable(entry), text)
 
 
 def _judge(shelf: Shelf, id_: str, fd: int, found: os.stat_result, ends: Ends) -> None:

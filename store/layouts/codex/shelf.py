@@ -42,10 +42,14 @@ class Shelf(msgspec.Struct, frozen=True):
         return ids[place * _SIZE : (place + 1) * _SIZE] == sought
 
 
-def shelved(ids: Iterable[str], locked: Iterable[str], live_after: float) -> Shelf:
-    """The shelf of a store with these ids, of which some may be there twice."""
+def shelved(
+    ids: Iterable[str], locked: Iterable[str], live_after: float, compressed: Iterable[str] = ()
+) -> Shelf:
+    """The shelf of a store with these ids, of which some may be there twice; ``compressed`` are there, and are no sessions."""
     ordered = sorted(map(_packed, ids))
     shared = frozenset(str(uuid.UUID(bytes=one)) for one, other in pairwise(ordered) if one == other)
+    if besides := set(map(_packed, compressed)):
+        ordered = sorted(besides.union(ordered))
     return Shelf(live_after, frozenset(locked), shared, b"".join(ordered))
 
 

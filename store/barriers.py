@@ -180,36 +180,29 @@ def _finish(wave: _Wave[T], errors: Callable[[], Errors]) -> None:
 
 def _wait(wanted: dict[int, Durable]) -> dict[int, Poisoned]:
     """Return when all of it is durable, but for those to whom an error is to be told."""
-    places: dict[int, list[int]] = {}
+    files: dict[int, list[int]] = {}
+    folders: dict[tuple[int, int], list[int]] = {}
     for number, want in wanted.items():
-        if not want.folder:
-            places.setdefault(os.fstat(want.fd).st_dev, []).append(number)
+        found = os.fstat(want.fd)
+        if want.folder:
+            folders.setdefault((found.st_dev, found.st_ino), []).append(number)
+        else:
+            files.setdefault(found.st_dev, []).append(number)
     errors: dict[int, Poisoned] = {}
-    synced: set[int] = set()
-    for device, numbers in places.items():
+    for numbers in files.values():
         if len(numbers) <= FEW or not _is_told():
+            alone = ((number, _failure(durable.sync_file, *wanted[number][:2])) for number in numbers)
+            errors |= {number: failed for number, failed in alone if failed is not None}
             continue
         # The one that was opened first is told of every error since: of all that the others have written.
-        first = wanted[numbers[0]]
-        try:
-            durable.sync_file_system(first.fd, first.what)
-        except Poisoned as error:
-            errors |= {
-                number: Poisoned(error.errno, error.strerror, wanted[number].what) for number in numbers
-            }
-        synced.add(device)
-    folders: dict[tuple[int, int], Poisoned | None] = {}
-    for number, (fd, what, folder) in wanted.items():
-        found = os.fstat(fd)
-        if folder:
-            key = found.st_dev, found.st_ino
-            if key not in folders:
-                folders[key] = _failure(durable.sync_folder, fd, what)
-            failed = folders[key]
-        else:
-            failed = None if found.st_dev in synced else _failure(durable.sync_file, fd, what)
+        failed = _failure(durable.sync_file_system, *wanted[numbers[0]][:2])
         if failed is not None:
-            errors[number] = failed
+            told = failed.errno, failed.strerror
+            errors |= {number: Poisoned(*told, wanted[number].what) for number in numbers}
+    for numbers in folders.values():
+        failed = _failure(durable.sync_folder, *wanted[numbers[0]][:2])
+        if failed is not None:
+            errors |= dict.fromkeys(numbers, failed)
     return errors
 
 

@@ -153,7 +153,8 @@ def killed_at(world: World, arguments: list[str], call: str, number: int) -> str
         return SURVIVED if status == 0 else f"it ended with {os.waitstatus_to_exitcode(status)}"
     if lost := missing(world, treasure):
         return f"lost at once: {lost}"
-    after = world.maint("sweep")
+    # Workers of a leader that was killed hold the store until they are gone: on a busy machine for a moment.
+    after = world.maint("sweep", "--wait", "30s")
     if after.code or after.out or after.err:
         return f"the next sweep: {after}"
     if lost := missing(world, treasure):

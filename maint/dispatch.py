@@ -21,6 +21,7 @@ BATCH = 128
 _CALLED = {
     Phase.RESTORE: "restore from packs",
     Phase.ARCHIVE: "archive",
+    Phase.ARCHIVE_CHILDREN: "archive children",
     Phase.MARK: "expire in packs",
     Phase.COMPACT: "rewrite packs",
 }
@@ -59,10 +60,15 @@ def outcomes_of(
             undone.update(outcome.session for outcome in outcomes if outcome.result is not Result.DONE)
             touched.take(outcomes)
             yield outcomes
-        for phase in (Phase.RESTORE, Phase.ARCHIVE, Phase.MARK, Phase.COMPACT):
+        for phase, called in _CALLED.items():
             wanted = of(phase)
+            if phase is Phase.ARCHIVE_CHILDREN:
+                staying = _left_behind(planned, wanted, undone)
+                wanted = [n for n in wanted if n not in staying]
+                if staying:
+                    yield list(staying.values())
             if wanted and not desk.stop():
-                laps.enter(_CALLED[phase])
+                laps.enter(called)
                 for outcomes in _of_packs(desk, planned, phase, wanted, undone):
                     undone.update(each.session for each in outcomes if each.result is not Result.DONE)
                     touched.take(outcomes)
@@ -113,7 +119,7 @@ def _of_packs(
             from maint.unpacking import restored  # noqa: PLC0415
 
             return restored(desk, planned, wanted)
-        case Phase.ARCHIVE:
+        case Phase.ARCHIVE | Phase.ARCHIVE_CHILDREN:
             from maint.archiving import archived  # noqa: PLC0415
 
             return archived(desk, planned, wanted)
@@ -127,10 +133,28 @@ def _of_packs(
             return compacted(desk, planned, wanted)
 
 
+def _left_behind(planned: PlannedStore, wanted: Sequence[int], undone: set[str]) -> dict[int, Outcome]:
+    """The outcomes of actions whose sessions stay because those that they wait for did, and so on, by their places."""
+    found: dict[int, Outcome] = {}
+    for n in wanted:
+        action = _decode(planned.line(n))
+        if action.after in undone:
+            undone.add(action.session)
+            found[n] = _skipped(n, action)
+    return found
+
+
+def _skipped(n: int, action: Action) -> Outcome:
+    return outcome_of(n, action, Result.SKIPPED, f"session {action.after} was not seen to")
+
+
 def _after(hands: Hands, n: int, action: Action, undone: set[str]) -> Outcome:
-    if action.after is not None and action.after in undone:
-        return outcome_of(n, action, Result.SKIPPED, f"session {action.after} was not seen to")
-    return hands.carry_out(n, action)
+    """Do an action, unless what it waits for was not done; if it is not, then what waits for it is not either."""
+    waits_in_vain = action.after is not None and action.after in undone
+    outcome = _skipped(n, action) if waits_in_vain else hands.carry_out(n, action)
+    if outcome.result is not Result.DONE:
+        undone.add(action.session)
+    return outcome
 
 
 def _unanswered(task: list[_Numbered], died: Died) -> list[Outcome]:

@@ -2,7 +2,7 @@
 
 First what is done to sessions one by one; then what is about packs, which is done many at a time: bringing sessions
 back from them, making them, marking what has expired in them, rewriting them; then sessions that wait for the ones
-that began them; then the files that list sessions, which must tell what was done; and last what takes away what
+that began them, as those do that are to be packed, behind the others; then the files that list sessions, which must tell what was done; and last what takes away what
 leads to a session.
 """
 
@@ -17,11 +17,12 @@ class Phase(IntEnum):
     SINGLY = 0
     RESTORE = 1
     ARCHIVE = 2
-    MARK = 3
-    COMPACT = 4
-    CHILDREN = 5
-    INDEX = 6
-    LAST = 7
+    ARCHIVE_CHILDREN = 3
+    MARK = 4
+    COMPACT = 5
+    CHILDREN = 6
+    INDEX = 7
+    LAST = 8
 
 
 def phase_of(action: Action) -> Phase:
@@ -32,7 +33,7 @@ def phase_of(action: Action) -> Phase:
         return Phase.MARK
     match action.verb:
         case Verb.ARCHIVE:
-            return Phase.ARCHIVE
+            return Phase.ARCHIVE if action.after is None else Phase.ARCHIVE_CHILDREN
         case Verb.COMPACT:
             return Phase.COMPACT
         case Verb.RESTORE:

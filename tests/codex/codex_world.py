@@ -1,6 +1,9 @@
 """Small folders of Codex, surveyed by the layout alone, or swept."""
 
 import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import maint
@@ -90,6 +93,23 @@ class Codex:
         run = maint.sweep(self.policy(passes), [self.place])
         assert (run.summary.failed, run.summary.lost, run.summary.skipped) == (0, 0, 0)
         return run
+
+    def applied(self, passes: str, meanwhile: Callable[[], object]) -> tuple[str, set[str]]:
+        """What is said of a plan that was saved and is carried out after something else happened, and the paths that it
+        takes away.
+        """
+        self.policy(passes)
+        folder = self.folder.parent
+        env = {"HOME": str(folder), "PATH": os.environ["PATH"], "TZ": "UTC"}
+
+        def program(*args: str) -> str:
+            command = [sys.executable, "-c", "from maint.cli import main; main()", *args]
+            return subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
+
+        program("plan", "-o", f"{folder}/plan", "--policy", f"{folder}/policy.yaml")
+        meanwhile()
+        before = self.there()
+        return program("apply", f"{folder}/plan", "--json"), before - self.there()
 
     def gone(self, passes: str) -> set[str]:
         """The paths that a sweep takes away."""

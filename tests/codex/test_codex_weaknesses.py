@@ -1,8 +1,6 @@
 """What Codex does to its own sessions, and what sweeps make of it: the rows of the table in `store/layouts/README.md`."""
 
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -169,22 +167,11 @@ def test_c2_fork_that_is_put_away_while_the_store_is_read_holds_everything(
     assert (store.folder / path(store, ID, 90)).exists()
 
 
-def test_c2_fork_that_was_made_since_the_plan_is_seen_when_it_is_carried_out(
-    store: Codex, tmp_path: Path
-) -> None:
+def test_c2_fork_that_was_made_since_the_plan_is_seen_when_it_is_carried_out(store: Codex) -> None:
     store.save(age=90 * DAY)
-    store.policy(PRUNE)
-    env = {"HOME": str(store.folder.parent), "PATH": os.environ["PATH"], "TZ": "UTC"}
-    program = [sys.executable, "-c", "from maint.cli import main; main()"]
-    saved, policy = str(tmp_path / "plan"), str(store.folder.parent / "policy.yaml")
-    subprocess.run([*program, "plan", "-o", saved, "--policy", policy], env=env, check=True)
-    fork(store, OTHER, ID, 0.001)
-    before = store.there()
-    said = subprocess.run(
-        [*program, "apply", saved, "--json"], env=env, check=True, capture_output=True, text=True
-    )
-    assert f"{OTHER} goes on from its records" in said.stdout
-    assert store.there() == before
+    said, gone = store.applied(PRUNE, lambda: fork(store, OTHER, ID, 0.001))
+    assert f"{OTHER} goes on from its records" in said
+    assert gone == set()
 
 
 def test_c2_what_a_fork_rests_on_does_not_end_in_a_pack_before_it(store: Codex) -> None:
@@ -250,18 +237,10 @@ def test_c2_where_a_pack_cannot_be_read_nothing_ends(store: Codex, tmp_path: Pat
     assert store.gone(PRUNE) == set()
 
 
-def test_c2_child_of_a_thread_that_is_refused_is_refused_with_it(store: Codex, tmp_path: Path) -> None:
+def test_c2_child_of_a_thread_that_is_refused_is_refused_with_it(store: Codex) -> None:
     store.save(age=90 * DAY)
     child(store, THIRD, ID, 80)
-    store.policy(ARCHIVE)
-    env = {"HOME": str(store.folder.parent), "PATH": os.environ["PATH"], "TZ": "UTC"}
-    program = [sys.executable, "-c", "from maint.cli import main; main()"]
-    saved, policy = str(tmp_path / "plan"), str(store.folder.parent / "policy.yaml")
-    subprocess.run([*program, "plan", "-o", saved, "--policy", policy], env=env, check=True)
-    fork(store, OTHER, ID, 0.001)
-    before = store.there()
-    subprocess.run([*program, "apply", saved], env=env, check=True)
-    assert store.there() == before
+    assert store.applied(ARCHIVE, lambda: fork(store, OTHER, ID, 0.001))[1] == set()
 
 
 def test_c2_fork_that_does_not_say_on_which_holds_everything(store: Codex) -> None:
@@ -296,6 +275,22 @@ def test_c3_thread_of_an_agent_goes_with_the_one_that_began_it(store: Codex) -> 
     (store.folder / path(store, ID, 10)).unlink()
     store.save(age=35 * DAY)
     assert store.gone(PRUNE) == {path(store, ID, 35), path(store, OTHER, 40)}
+
+
+@pytest.mark.parametrize("passes", [ARCHIVE, PRUNE])
+def test_c3_thread_of_an_agent_stays_where_the_one_that_began_it_does_after_all(
+    store: Codex, passes: str
+) -> None:
+    began = store.save(age=90 * DAY)
+    child(store, OTHER, ID, 80)
+    child(store, THIRD, OTHER, 70)
+
+    def go_on() -> None:
+        with began.open("ab") as file:
+            file.write(turn(store.now - DAY))
+
+    said, gone = store.applied(passes, go_on)
+    assert (said.count("was not seen to"), gone) == (2, set())
 
 
 def test_c3_thread_of_an_agent_whose_beginner_is_gone_goes_by_its_own_age(store: Codex) -> None:

@@ -305,11 +305,11 @@ def test_harness_finds_lists_that_are_made_true_before_the_sessions_go(
 ) -> None:
     real = dispatch.outcomes_of
 
-    def early(desk: Desk, planned: PlannedStore) -> Iterator[list[Outcome]]:
+    def early(desk: Desk, planned: PlannedStore, refused: Mapping[int, str]) -> Iterator[list[Outcome]]:
         touched = indexing.Touched(desk.place)
         touched.take_actions(list(planned.actions()))
         list(indexing.keep_true(desk.roots, desk.place, touched, desk.run, 1000, desk.indexed))
-        return real(desk, planned)
+        return real(desk, planned, refused)
 
     monkeypatch.setattr(carrying_out, "outcomes_of", early)
     monkeypatch.setattr(dispatch, "keep_true", without_keeping_true)

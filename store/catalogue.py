@@ -21,7 +21,7 @@ import msgspec
 
 from store import catalogue_file, looking, manifest, names, resolving, single
 from store.archived import Archived, PackFacts
-from store.catalogue_file import sum_of, sum_of_line
+from store.catalogue_file import Replaced, sum_of, sum_of_line
 from store.facts import Place
 from store.frames import Damaged, Span
 from store.manifest import Entry
@@ -48,10 +48,17 @@ _MANY = 100
 class Catalogue:
     """The packs of one store, as they are when it is opened. Use it as a context."""
 
-    def __init__(self, roots: RootFds, db: sqlite3.Connection, path: str | None = None) -> None:
+    def __init__(
+        self,
+        roots: RootFds,
+        db: sqlite3.Connection,
+        file: catalogue_file.Identity | None = None,
+        path: str | None = None,
+    ) -> None:
         self._roots = roots
         self._db = db
         self._path = path  # none if it is in memory
+        self._file = file
 
     @classmethod
     def open(cls, place: Place, roots: RootFds, *, fresh: bool = False) -> Self:
@@ -67,7 +74,9 @@ class Catalogue:
             catalogue_file.remove(path)
         for _ in range(2):
             try:
-                return cls(roots, catalogue_file.connect(path, roots), path)
+                return cls(roots, *catalogue_file.connect(path, roots), path)
+            except Replaced:
+                continue
             except sqlite3.Error as error:
                 if catalogue_file.says_nothing(error):
                     break
@@ -91,6 +100,7 @@ class Catalogue:
             for each in self._by_id(which):
                 yield each
                 taken += 1
+            self._require_same_file()
         except _ROTTEN as error:
             self._make_anew(error)
             yield from self._found(f"{which} ORDER BY sessions.id, packs.name", make=_listed_row, taken=taken)
@@ -264,6 +274,7 @@ class Catalogue:
                 for row in self._db.execute(rows, values):
                     yield (make or _archived)(row)
                     taken += 1
+                self._require_same_file()
             except _ROTTEN as error:
                 self._make_anew(error)
             else:
@@ -272,16 +283,25 @@ class Catalogue:
     def _rows(self, query: str, values: tuple[str, ...], make: Callable[[Any], _T]) -> list[_T]:
         while True:
             try:
-                return [make(row) for row in self._db.execute(query, values)]
+                found = [make(row) for row in self._db.execute(query, values)]
+                self._require_same_file()
             except _ROTTEN as error:
                 self._make_anew(error)
+            else:
+                return found
+
+    def _require_same_file(self) -> None:
+        """`Replaced` if somebody has made the file anew meanwhile: what this one has told may not be all."""
+        if self._path is not None:
+            catalogue_file.require_same(self._path, self._file)
 
     def _make_anew(self, error: Exception) -> None:
         """Go on in memory, and have whoever comes next make the file anew."""
         if self._path is None:
             raise OSError(errno.EIO, f"the catalogue cannot be read: {error}")
         self._db.close()
-        if not (isinstance(error, sqlite3.Error) and catalogue_file.says_nothing(error)):
+        says_nothing = isinstance(error, sqlite3.Error) and catalogue_file.says_nothing(error)
+        if not says_nothing and not isinstance(error, Replaced):
             catalogue_file.remove(self._path)
         self._path = None
         self._db = catalogue_file.in_memory(self._roots)

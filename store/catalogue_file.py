@@ -5,7 +5,9 @@ link; and nobody but its owner can read the names of sessions in it.
 Whoever reads a row compares its sum, because a database does not notice that its content has changed on the disk.
 
 Not guarded: two processes of which one finds the file damaged while the other writes it. Both have what they need,
-and whoever comes next finds that it is ours, or makes it anew.
+and whoever comes next finds that it is ours, or makes it anew. But a database is rolled back by the name of its
+journal: whoever still reads a file that another one has replaced may be shown what that one had when it began. So he
+asks behind each answer whether the file is still the one that he has open (`require_same`).
 """
 
 import os
@@ -59,14 +61,23 @@ _OF_THE_MOMENT = frozenset(
 )
 
 
-def connect(path: str, roots: RootFds) -> sqlite3.Connection:
-    """The database at this path, made if it is missing, and brought up to date.
+class Replaced(Damaged):
+    """The file that is open is not the one that has its path: somebody has made it anew."""
 
-    sqlite3.Error if it is not exactly ours, or cannot be used; OSError when a folder of packs cannot be read.
+
+Identity = tuple[int, int]
+
+
+def connect(path: str, roots: RootFds) -> tuple[sqlite3.Connection, Identity | None]:
+    """The database at this path, made if it is missing, and brought up to date; and which file it is.
+
+    sqlite3.Error if it is not exactly ours, or cannot be used, `Replaced` if somebody else makes it anew meanwhile;
+    OSError when a folder of packs cannot be read.
     """
     _require_files(path)
     with suppress(OSError):  # it is there; or it cannot be made, and then SQLite says so
         os.close(os.open(path, _NEW_FLAGS, 0o600))  # it would let everybody read it
+    before = _identity(path)
     address = f"file:{''.join(f'%{byte:02x}' for byte in os.fsencode(path))}?mode=rw"
     db = sqlite3.connect(address, uri=True, timeout=_WAIT, isolation_level=None)
     try:
@@ -78,13 +89,28 @@ def connect(path: str, roots: RootFds) -> sqlite3.Connection:
             _create(db)
         _require_ours(db)
         _refresh(db, roots)
+        require_same(path, before)
     except UnicodeDecodeError as error:
         db.close()
         raise sqlite3.DatabaseError("what is wrong with it quotes what is in it, and is no text") from error
     except BaseException:
         db.close()
         raise
-    return db
+    return db, before
+
+
+def require_same(path: str, file: Identity | None) -> None:
+    """`Replaced` unless this is still the file of that path."""
+    if _identity(path) != file:
+        raise Replaced("somebody has made it anew")
+
+
+def _identity(path: str) -> Identity | None:
+    try:
+        found = os.stat(path, follow_symlinks=False)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def in_memory(roots: RootFds) -> sqlite3.Connection:

@@ -1,5 +1,6 @@
 import os
 import re
+import shutil
 import sqlite3
 import traceback
 from collections.abc import Callable, Iterator
@@ -642,6 +643,47 @@ def together(count: int, act: Callable[[], None]) -> list[int]:
     os.close(waiting)
     os.close(gate)
     return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+
+
+def emptied_and_replaced(place: Place, roots: RootFds, file: Path, folder: Path) -> None:
+    """What a journal does to whoever reads on in a file that was replaced: it is as it was when that journal began."""
+    empty = folder / "empty"
+    shutil.copyfile(file, empty)
+    edit(empty, "DELETE FROM sessions", "DELETE FROM packs")
+    with file.open("r+b") as behind:
+        file.unlink()
+        ids(place, roots)
+        behind.write(empty.read_bytes())
+
+
+def test_who_reads_a_file_that_another_one_replaces_finds_everything_once(
+    place: Place, roots: RootFds, file: Path, tmp_path: Path
+) -> None:
+    shelve(Path(place.path), roots, "a", "b", "c")
+    ids(place, roots)
+    for ask in (
+        lambda catalogue: catalogue.count()[0],
+        lambda catalogue: len(list(catalogue.sessions())),
+        lambda catalogue: len(list(catalogue.sessions_of("archive", PACK))),
+        lambda catalogue: sum(each.sessions for each in catalogue.packs()),
+    ):
+        with Catalogue.open(place, roots) as catalogue:
+            emptied_and_replaced(place, roots, file, tmp_path)
+            replaced = file.stat()
+            assert ask(catalogue) == 3
+        assert os.path.samestat(file.stat(), replaced)  # that one is sound
+
+
+def test_who_has_read_some_of_a_file_that_is_replaced_finds_the_rest(
+    place: Place, roots: RootFds, file: Path
+) -> None:
+    shelve(Path(place.path), roots, "a", "b", "c")
+    with Catalogue.open(place, roots) as catalogue:
+        found = catalogue.sessions()
+        first = next(found).entry.id
+        file.unlink()
+        ids(place, roots)
+        assert [first, *(each.entry.id for each in found)] == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("state", ["missing", "stale", "spoilt"])

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from codex_world import place_at
 from model import Model
@@ -189,7 +190,8 @@ def test_thread_that_is_worked_on_is_live_and_stays_and_a_killed_one_can_be_gone
         found = real.facts(id_)
         assert (found.state, found.evidence) == (State.LIVE, "a process has it open for writing")
         assert real.sweep(PRUNE) == set()
-        subprocess.run(["pkill", "-KILL", "-P", str(process.pid)], check=False)  # what node has started
+        for child in psutil.Process(process.pid).children(recursive=True):  # what node has started
+            child.kill()
     until = time.monotonic() + PATIENCE
     while real.facts(id_).state is State.LIVE:
         assert time.monotonic() < until

@@ -19,6 +19,8 @@ import msgspec
 from maint.actions import REMOVES_SESSIONS, Action, Verb
 from store.facts import Problem, Session
 
+UNSURE = "what could not be looked into may rest on it"
+
 
 class Child(NamedTuple):
     """An action that would take a session away from the one that began it: its place among those of its store that wait."""
@@ -60,9 +62,6 @@ class Resting(msgspec.Struct):
         if self.blind or (verb is not Verb.ARCHIVE and self.blind_to_kept):
             return UNSURE
         return None
-
-
-UNSURE = "what could not be looked into may rest on it"
 
 
 def plain(session: str) -> str:

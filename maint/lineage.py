@@ -7,10 +7,9 @@ after a sweep has made it, or days after it was saved.
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack
 
 from maint.actions import Action, Verb, is_expiry
-from maint.kin import Resting, plain, takes_away
+from maint.kin import UNSURE, Resting, plain, takes_away
 from maint.planned import PlannedStore
 from store import archives, names, opening, packs, trash
 from store.catalogue import Catalogue
@@ -29,9 +28,8 @@ def refused(place: Place, roots: RootFds, planned: PlannedStore, now: float) -> 
     found: dict[int, str] = {}
     staying: set[str] = set()
     for n, action in enumerate(planned.actions()):
-        why = resting.why_held(plain(action.session), action.verb) if _is_asked(action) else None
-        ends_a_copy = action.verb is Verb.EXPIRE_TRASH
-        if why is not None and not (ends_a_copy and is_packed(place, roots, action.session)):
+        why = _why_not(action, resting, place, roots) if _is_asked(action) else None
+        if why is not None:
             found[n] = why
             staying.add(action.session)
     for n, action in enumerate(planned.actions()) if staying else ():
@@ -40,12 +38,24 @@ def refused(place: Place, roots: RootFds, planned: PlannedStore, now: float) -> 
     return found
 
 
-def is_packed(place: Place, roots: RootFds, session: str) -> bool:
-    """Whether a pack has a copy of a session that counts, so that another one may end."""
-    if not archives.labels(roots):
-        return False
+def refusal(place: Place, roots: RootFds, action: Action, now: float) -> str | None:
+    """Why one action must not be done now, as a clause; ``None`` if it may be."""
+    if not layout_of(place.kind).has_lineage or not _is_asked(action):
+        return None
+    return _why_not(action, resting_now(place, roots, now), place, roots)
+
+
+def _why_not(action: Action, resting: Resting, place: Place, roots: RootFds) -> str | None:
+    why = resting.why_held(plain(action.session), action.verb)
+    ends_a_copy = action.verb is Verb.EXPIRE_TRASH and why not in (None, UNSURE)
+    return (
+        None if ends_a_copy and archives.labels(roots) and _is_packed(place, roots, action.session) else why
+    )
+
+
+def _is_packed(place: Place, roots: RootFds, session: str) -> bool:
     with Catalogue.open(place, roots) as catalogue:
-        return any(each.dead is None for each in catalogue.copies(session))
+        return catalogue.has(session)
 
 
 def _is_asked(action: Action) -> bool:
@@ -79,13 +89,22 @@ def add_kept(resting: Resting, place: Place, roots: RootFds) -> None:
         with Catalogue.open(place, roots) as catalogue:
             resting.kept |= catalogue.bases()
             resting.blind_to_kept = resting.blind_to_kept or bool(catalogue.damaged())
-    for kept in trash.list_trash(roots):
-        try:
-            resting.kept.update(_bases_of(layout, roots, kept))
-        except FileNotFoundError:
-            continue  # its time has ended
-        except (OSError, ValueError, Damaged):
-            resting.blind_to_kept = True
+    try:
+        for kept in trash.list_trash(roots):
+            resting.blind_to_kept = not _add(resting, layout, roots, kept) or resting.blind_to_kept
+    except OSError:  # a folder of it cannot be read
+        resting.blind_to_kept = True
+
+
+def _add(resting: Resting, layout: Layout, roots: RootFds, kept: Trashed) -> bool:
+    """Add what something in the trash rests on; ``False`` if that cannot be told."""
+    try:
+        resting.kept.update(_bases_of(layout, roots, kept))
+    except FileNotFoundError:
+        return True  # its time has ended
+    except (OSError, ValueError, Damaged):
+        return False
+    return True
 
 
 def _bases_of(layout: Layout, roots: RootFds, kept: Trashed) -> Iterator[str]:
@@ -134,9 +153,6 @@ def base_in_trash(place: Place, roots: RootFds, files: list[Trashed]) -> str | N
 def bases_in_store(place: Place, now: float) -> dict[str, str | None]:
     """The plain ids of all sessions of a store, and what each rests on."""
     layout = layout_of(place.kind)
-    with ExitStack() as stack:
-        listing = layout.discover(place, Moment(now, 0.0))
-        read = layout.read(place, listing.context, listing.entries)
-        if hasattr(read, "close"):
-            stack.callback(read.close)
-        return {plain(each.id): each.rests_on for each in read if not isinstance(each, Problem)}
+    listing = layout.discover(place, Moment(now, 0.0))
+    read = layout.read(place, listing.context, listing.entries)
+    return {plain(each.id): each.rests_on for each in read if not isinstance(each, Problem)}

@@ -106,7 +106,7 @@ def is_packed(shelf: Shelf, session: str | None) -> bool:
     if session is None or not shelf.has_packs:
         return False
     with shelf.open() as catalogue:
-        return any(each.dead is None for each in catalogue.copies(session))
+        return catalogue.has(session)
 
 
 def look_at_packs(

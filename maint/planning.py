@@ -300,8 +300,10 @@ def _expire(store: PlannedStore, ground: Ground, policy: Policy, now: float, res
         session = layout.session_of(kept.root, kept.path)
         if layout.has_lineage and session is not None and not kept.backup:
             why = resting.why_held(session, Verb.EXPIRE_TRASH)
+            if why is UNSURE:
+                unsure += 1
+                continue
             if why is not None and not is_packed(ground.shelf, session):
-                unsure += why is UNSURE
                 continue
         what = "backup of a changed session" if kept.backup else "removed"
         store.add(

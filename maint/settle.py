@@ -169,11 +169,21 @@ def _settle_one(
         return put_all_back(roots, n, action, moved, run)
     if action.index is not None:
         return None  # what it lists was seen to
-    if (
-        action.verb is Verb.RECOVER and _has_begun(roots, place, run, n, action)
-    ) or action.verb is Verb.RESTORE:
+    if action.verb is Verb.RECOVER and _has_begun(roots, place, run, n, action):
         return hands.carry_out(n, action)
+    if action.verb is Verb.RESTORE:
+        why = _refusal(roots, place, action)
+        return hands.carry_out(n, action) if why is None else outcome_of(n, action, Result.SKIPPED, why)
     return None
+
+
+def _refusal(roots: RootFds, place: Place, action: Action) -> str | None:
+    """Why what was to be given its old bytes back must not be any more: it has been gone on from, perhaps since."""
+    if not layout_of(place.kind).has_lineage:
+        return None
+    from maint import lineage  # noqa: PLC0415  most kinds do without it
+
+    return lineage.refusal(place, roots, action, time.time())
 
 
 def _has_begun(roots: RootFds, place: Place, run: str, n: int, action: Action) -> bool:

@@ -62,12 +62,12 @@ def _bases(place: Place, found: list[Trashed] | Archived) -> Iterator[Waiting]:
     from maint import lineage  # noqa: PLC0415  most kinds do without it
 
     with as_owner(place.path), open_roots(place) as roots:
-        there = lineage.bases_in_store(place, time.time())
         base = (
             found.entry.account.rests_on
             if isinstance(found, Archived)
             else lineage.base_in_trash(place, roots, found)
         )
+        there = lineage.bases_in_store(place, time.time()) if base is not None else {}
     seen: set[str] = set()
     while base is not None and base not in seen:
         seen.add(base)

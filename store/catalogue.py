@@ -126,6 +126,10 @@ class Catalogue:
             return []
         return list(self._found("WHERE sessions.id = ? ORDER BY packs.name", (session,)))
 
+    def has(self, session: str) -> bool:
+        """Whether a copy that counts of the session of exactly this id is in a pack."""
+        return any(each.dead is None for each in self.copies(session))
+
     def sessions_of(self, label: str, pack: str, *, dead: bool = False) -> Iterator[Archived]:
         """The sessions of one pack in the order in which they lie there."""
         alive = "" if dead else f" AND {_ALIVE}"

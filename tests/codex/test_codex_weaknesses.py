@@ -10,7 +10,7 @@ import pytest
 from codex_world import DAY, ID, OTHER, THIRD, Codex
 
 import maint
-from maint import explaining
+from maint import carrying_out, explaining
 from store import frames
 from store.facts import Problem, Session, State
 from store.layouts.codex import LAYOUT
@@ -113,6 +113,28 @@ def test_c2_thread_that_others_rest_on_is_ended_where_it_is_torn_and_never_made_
     done, _ = maint.undo(run.id, [store.place])
     assert (done.summary.done, done.summary.skipped) == ({}, 1)
     assert base.read_bytes() == torn + b"\n"
+
+
+def test_c2_undo_that_was_killed_before_it_refused_anything_is_not_done_by_who_settles_it(
+    store: Codex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = store.now - 90 * DAY
+    base = store.save(thread(ID, began) + b'{"timestamp"', age=90 * DAY)
+    run = store.sweep(RECOVER)
+    whole = base.read_bytes()
+    fork(store, OTHER, ID, 40)
+
+    def dies(*_: object) -> None:
+        os._exit(9)
+
+    pid = os.fork()
+    if not pid:
+        monkeypatch.setattr(carrying_out, "outcomes_of", dies)  # all is intended, and nothing was said of it
+        maint.undo(run.id, [store.place])
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
+    maint.sweep(store.policy(EMPTY), [store.place])
+    assert base.read_bytes() == whole
 
 
 def test_c2_both_copies_stay_of_a_thread_that_is_there_twice(store: Codex) -> None:

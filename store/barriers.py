@@ -191,8 +191,8 @@ def _wait(wanted: dict[int, Durable]) -> dict[int, Poisoned]:
     errors: dict[int, Poisoned] = {}
     for numbers in files.values():
         if len(numbers) <= FEW or not _is_told():
-            alone = ((number, _failure(durable.sync_file, *wanted[number][:2])) for number in numbers)
-            errors |= {number: failed for number, failed in alone if failed is not None}
+            singly = ((number, _failure(durable.sync_file, *wanted[number][:2])) for number in numbers)
+            errors |= {number: failed for number, failed in singly if failed is not None}
             continue
         # The one that was opened first is told of every error since: of all that the others have written.
         failed = _failure(durable.sync_file_system, *wanted[numbers[0]][:2])

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 
-_PLAIN = re.compile(r"[A-Za-z0-9_/.][A-Za-z0-9_/.*?+@~-]*")
+_PLAIN = re.compile(r"[A-Za-z0-9_/.][A-Za-z0-9_/.*+@~-]*")  # within braces a `?` ends what is not quoted
 
 
 def mapped(entries: Mapping[str, str]) -> str:

@@ -1,7 +1,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from policy_world import BERLIN, check, complaint, selector, session, with_where
 
@@ -154,6 +154,7 @@ def test_what_is_older_is_not_younger(term: Selector, about: Session) -> None:
 
 
 @given(selectors)
+@example(Term("tags", ("0?",)))
 def test_text_of_a_selector_is_the_language_itself(one: Selector) -> None:
     found = check(with_where(one.text))
     # Some of what is made up here contradicts itself, which is refused when read.

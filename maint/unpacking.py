@@ -135,7 +135,7 @@ class Unpacker(Reaching):
 
         def bringing_back(each: Wanted, pack: PackReader, entry: Entry) -> Steps[None]:
             try:
-                if not few and (yield from unnamed.bringing_back(pack, entry, roots)):
+                if (yield from unnamed.bringing_back(pack, entry, roots, sync=few)):
                     outcomes.append(outcome_of(each.n, _decode(each.action), Result.DONE))
                     return
                 remove_unplaced(roots, each.n, _decode(each.action), self._run)

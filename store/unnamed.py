@@ -1,4 +1,4 @@
-"""Files without a name until they are whole: how many sessions come back at once.
+"""Files without a name until they are whole: how sessions come back where the system can do that.
 
 What is guarded: as in `store.unpacking`, no name ever stands for anything but a whole file, and nothing is written
 over.
@@ -8,7 +8,9 @@ leaves nothing at all, and no power cut leaves a name without the bytes.
 Two processes that make files in one folder get into each other's way in ext4, by a factor of ten, and so does not
 who makes them without names.
 
-Its name is not durable on return: whoever asked syncs the file system, and says that they are back only then.
+Of many, the names are not durable on return: whoever asked syncs the file system, and says that they are back only
+then. Of a few they are, for which each file is synced once more under its name: the log of btrfs passes over files
+that have none.
 """
 
 import contextlib
@@ -27,10 +29,10 @@ _FLAGS = getattr(os, "O_TMPFILE", 0) | os.O_WRONLY | os.O_CLOEXEC
 _NOT_HERE = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL})
 
 
-def bringing_back(pack: PackReader, entry: Entry, roots: RootFds) -> Steps[bool]:
+def bringing_back(pack: PackReader, entry: Entry, roots: RootFds, *, sync: bool) -> Steps[bool]:
     """Bring back the files of a session, all or none; ``False`` if that cannot be done so, and nothing was done.
 
-    They are read from the pack before the first barrier.
+    They are read from the pack before the first barrier. With ``sync`` their names are durable on return.
 
     Raises Skip if something has one of their places, `store.frames.Damaged` if one is not what was packed.
     """
@@ -40,16 +42,15 @@ def bringing_back(pack: PackReader, entry: Entry, roots: RootFds) -> Steps[bool]
         return False
     made: list[tuple[int, int, str]] = []
     named: list[tuple[int, int, str]] = []
-    folders: list[int] = []
+    folders: dict[tuple[str, str], int] = {}
     missing = unpacking.Made(roots, entry.folders)
     try:
         for member, content in pack.members(entry):
             home = unpacking.home_of(roots, member.root)
             above, _, name = member.path.rpartition("/")
-            folder = roots[member.root]
-            if above:
-                folder = missing.open(member.root, above)
-                folders.append(folder)
+            folder = roots[member.root] if not above else folders.get((member.root, above), -1)
+            if folder < 0:
+                folder = folders[member.root, above] = missing.open(member.root, above)
             try:
                 fd = os.open(".", _FLAGS, 0o600, dir_fd=roots.folder(home, names.TMP))
             except OSError as error:
@@ -67,6 +68,10 @@ def bringing_back(pack: PackReader, entry: Entry, roots: RootFds) -> Steps[bool]
             _name(*each)
             named.append(each)
         missing.make_rest()
+        for fd, _, name in named if sync else ():
+            yield Durable(fd, name)
+        for folder, name in {folder: name for _, folder, name in named}.items() if sync else ():
+            yield Durable(folder, name, folder=True)
     except BaseException:
         for fd, folder, name in named:
             with contextlib.suppress(OSError):
@@ -79,7 +84,7 @@ def bringing_back(pack: PackReader, entry: Entry, roots: RootFds) -> Steps[bool]
     finally:
         for fd, _, _ in made:
             os.close(fd)
-        for folder in folders:
+        for folder in folders.values():
             os.close(folder)
 
 

@@ -1,5 +1,7 @@
 """What a verb that only looks, or brings something back, does without: its start-up is most of its time."""
 
+import os
+
 import pytest
 from maint_world import NOW, World, policy_text
 
@@ -71,6 +73,17 @@ def test_session_comes_back_without_what_takes_long_to_import(world: World) -> N
     there = imported(world, "restore", session)
     assert "maint.unpacking" in there
     assert there & {*DEAR, *SWEEPING} == {"zstandard"}
+
+
+def test_session_comes_back_without_the_c_library_where_files_are_made_without_names(world: World) -> None:
+    try:
+        os.close(os.open(world.sessions, os.O_TMPFILE | os.O_WRONLY))
+    except (AttributeError, OSError):
+        pytest.skip("this file system makes no files without names")
+    world.add("complete", 1, days=40.0)
+    assert world.maint("archive", "--older-than", "1d").code == 0
+    (session,) = [line["session"] for line in world.maint("list", "--archived", "--json").lines]
+    assert "ctypes" not in imported(world, "restore", session)
 
 
 def test_verb_that_looks_does_not_import_what_changes_a_store(world: World) -> None:

@@ -1,6 +1,7 @@
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -386,7 +387,7 @@ def housed(roots: RootFds, path: Path) -> Iterator[OpenPack]:
 
 
 def bring_back_unnamed(roots: RootFds, opened: OpenPack, which: Entry) -> None:
-    if not alone(unnamed.bringing_back(opened, which, roots)):
+    if not alone(unnamed.bringing_back(opened, which, roots, sync=True)):
         pytest.skip("this file system makes no files without names")
 
 
@@ -462,7 +463,7 @@ def test_session_whose_folder_another_one_took_away_again_says_so_and_leaves_not
     roots: RootFds, path: Path, packed: OpenPack
 ) -> None:
     """One of two in the same folder fails behind its barrier; the folder was its own to make, and to remove."""
-    steps = unnamed.bringing_back(packed, one(packed), roots)
+    steps = unnamed.bringing_back(packed, one(packed), roots, sync=False)
     next(steps)
     shutil.rmtree(path / "m")
     with pytest.raises(Skip, match="the folder it belongs in went away meanwhile"):
@@ -489,6 +490,47 @@ def test_session_does_not_come_back_where_its_empty_folder_could_not_be_made_dur
     with pytest.raises(Poisoned):
         way(roots, housed, which)
     assert (files(path), modes(path)) == ({}, {})
+
+
+def test_each_file_of_a_few_is_synced_once_more_when_it_has_its_name_and_then_its_folder(
+    roots: RootFds, path: Path, packed: OpenPack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log of btrfs passes over a file that has no name, however often that is synced."""
+    synced: list[tuple[str, int]] = []
+
+    def sync(fd: int) -> None:
+        found = os.fstat(fd)
+        synced.append(("folder" if stat.S_ISDIR(found.st_mode) else "file", found.st_ino))
+
+    which = one(packed)
+    (path / "m/deep").mkdir(parents=True)
+    monkeypatch.setattr(os, "fsync", sync)
+    bring_back_unnamed(roots, packed, which)
+    numbers = {name: (path / name).stat().st_ino for name in (*MANY, "m", "m/deep")}
+    bare = [("file", numbers[name]) for name in MANY]
+    last = [("folder", numbers[name]) for name in ("m", "m/deep")]
+    assert [each for each in synced if each in {*bare, *last}] == [*bare, *bare, *last]
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFREG, stat.S_IFDIR])
+def test_few_whose_names_the_disk_does_not_keep_have_none(
+    roots: RootFds, path: Path, packed: OpenPack, kind: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    which = one(packed)
+    (path / "m/deep").mkdir(parents=True)
+    sync = os.fsync
+
+    def failing(fd: int) -> None:
+        found = os.fstat(fd)
+        # What has its name by now, and the folder that it has it in.
+        if stat.S_IFMT(found.st_mode) == kind and (path / "m/1").exists() and found.st_nlink:
+            raise OSError(errno.EIO, "input/output error")
+        sync(fd)
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(Poisoned):
+        bring_back_unnamed(roots, packed, which)
+    assert files(path) == {}
 
 
 def test_folder_of_a_forged_line_is_never_wider_than_files_are(

@@ -13,7 +13,6 @@ from maint import journal, laps
 from maint.actions import Action, Result, Verb
 from maint.desk import Desk
 from maint.dispatch import outcomes_of
-from maint.execute import sync_roots
 from maint.holding import Held, hold, settle_store
 from maint.journal import EndLine, Journal, SealedLine
 from maint.owner import as_owner_of
@@ -134,7 +133,7 @@ def _journalled(
                 listener.outcome(outcome)
         laps.enter("make durable")
         if planned.planned:
-            sync_roots(store.roots, run.id, flat=layout_of(store.place.kind).flat)
+            store.roots.moves.sync_of(run.id, flat=layout_of(store.place.kind).flat)
         book.end(
             EndLine(
                 done={str(verb): count for verb, count in summary.done.items()},

@@ -1,18 +1,23 @@
 """Handing out the actions of one store, phase by phase (`maint.phases`)."""
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from maint import laps
 from maint.actions import Action, Outcome, Result, outcome_of
 from maint.desk import Desk
-from maint.execute import Hands
-from maint.indexing import Touched, keep_true
 from maint.phases import Phase
 from maint.planned import PlannedStore
+from maint.touched import Touched
 from maint.workers import Crew, Died
+
+if TYPE_CHECKING:
+    from maint.execute import Hands
 
 BATCH = 128
 """Actions a task: few enough that a stop is prompt, enough that sending them costs nothing."""
@@ -50,16 +55,23 @@ def outcomes_of(
         places = planned.of(phase)
         return [n for n in places if n not in refused] if refused else places
 
-    hands = Hands(desk.place, desk.run, desk.roots.stats)
-    jobs = desk.jobs if planned.phases.count(Phase.SINGLY) > BATCH else 1
-    crew: Crew[_Numbered, list[Outcome]] = Crew(jobs, hands, desk.stop)
-    try:
-        laps.enter("change sessions")
-        for task, answer in crew.run(_batches(planned, of(Phase.SINGLY))):
-            outcomes = _unanswered(task, answer) if isinstance(answer, Died) else answer
-            undone.update(outcome.session for outcome in outcomes if outcome.result is not Result.DONE)
-            touched.take(outcomes)
-            yield outcomes
+    with ExitStack() as stack:
+
+        @functools.cache
+        def hands() -> "Hands":
+            from maint.execute import Hands  # noqa: PLC0415  what is about packs alone needs none
+
+            return stack.enter_context(closing(Hands(desk.place, desk.run, desk.roots.stats)))
+
+        if singly := of(Phase.SINGLY):
+            laps.enter("change sessions")
+            jobs = desk.jobs if len(singly) > BATCH else 1
+            crew: Crew[_Numbered, list[Outcome]] = Crew(jobs, hands(), desk.stop)
+            for task, answer in crew.run(_batches(planned, singly)):
+                outcomes = _unanswered(task, answer) if isinstance(answer, Died) else answer
+                undone.update(each.session for each in outcomes if each.result is not Result.DONE)
+                touched.take(outcomes)
+                yield outcomes
         for phase, called in _CALLED.items():
             wanted = of(phase)
             if phase is Phase.ARCHIVE_CHILDREN:
@@ -76,23 +88,22 @@ def outcomes_of(
         for some in _some(of(Phase.CHILDREN)):
             if desk.stop():
                 break
-            outcomes = hands.made_durable([_after(hands, n, _decode(planned.line(n)), undone) for n in some])
+            outcomes = _by_hand(hands(), planned, some, undone)
             undone.update(each.session for each in outcomes if each.result is not Result.DONE)
             touched.take(outcomes)
             yield outcomes
         laps.enter("make indexes true")
-        yield from _indexed(desk, planned, hands, of(Phase.INDEX), touched)
+        if (indexes := of(Phase.INDEX)) or touched.indexes():
+            yield from _indexed(desk, planned, hands(), indexes, touched)
         laps.enter("remove locks and old trash")
         for some in _some(of(Phase.LAST)):
             if desk.stop():
                 return
-            yield hands.made_durable([_after(hands, n, _decode(planned.line(n)), undone) for n in some])
-    finally:
-        hands.close()
+            yield _by_hand(hands(), planned, some, undone)
 
 
 def _indexed(
-    desk: Desk, planned: PlannedStore, hands: Hands, wanted: Sequence[int], touched: Touched
+    desk: Desk, planned: PlannedStore, hands: "Hands", wanted: Sequence[int], touched: Touched
 ) -> Iterator[list[Outcome]]:
     """The outcomes of actions on files that list sessions; those that list what was touched are made true, too.
 
@@ -105,6 +116,8 @@ def _indexed(
             continue
         named = touched.pop(action.index) if action.index is not None else frozenset()
         yield [hands.carry_out(n, action, named)]
+    from maint.indexing import keep_true  # noqa: PLC0415  whoever has hands has that, too
+
     first = sum(planned.planned.values())
     for problem in keep_true(desk.roots, desk.place, touched, desk.run, first, desk.indexed):
         desk.problem(problem)
@@ -148,7 +161,12 @@ def _skipped(n: int, action: Action) -> Outcome:
     return outcome_of(n, action, Result.SKIPPED, f"session {action.after} was not seen to")
 
 
-def _after(hands: Hands, n: int, action: Action, undone: set[str]) -> Outcome:
+def _by_hand(hands: "Hands", planned: PlannedStore, wanted: Sequence[int], undone: set[str]) -> list[Outcome]:
+    """Do some actions one after the other, each unless what it waits for was not done."""
+    return hands.made_durable([_after(hands, n, _decode(planned.line(n)), undone) for n in wanted])
+
+
+def _after(hands: "Hands", n: int, action: Action, undone: set[str]) -> Outcome:
     """Do an action, unless what it waits for was not done; if it is not, then what waits for it is not either."""
     waits_in_vain = action.after is not None and action.after in undone
     outcome = _skipped(n, action) if waits_in_vain else hands.carry_out(n, action)

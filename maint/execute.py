@@ -7,7 +7,6 @@ Whoever asks again for an action that an earlier, killed attempt of the same run
 
 import os
 import time
-from contextlib import suppress
 from functools import partial
 from typing import assert_never
 
@@ -18,14 +17,13 @@ from maint.actions import Action, Outcome, Result, Verb, outcome_of
 from maint.indexing import reindex
 from maint.reaching import Held, Reaching, describe
 from maint.workers import how_it_failed
-from store import change, durable, locks, looking, names, opening
+from store import change, locks, looking, names, opening
 from store.barriers import Steps, alone, side_by_side, together
 from store.change import Skip, Stranded
 from store.durable import Poisoned
 from store.facts import Fingerprint, Member, Place
 from store.layout import Unmendable, layout_of
 from store.reverting import revert
-from store.roots import RootFds
 
 LONG_IDLE = 86_400.0
 """Seconds of silence that make up for a system that cannot tell writers."""
@@ -238,25 +236,3 @@ def _failed_too(outcome: Outcome, text: str) -> Outcome:
 def _left(names_of_others: list[str]) -> str:
     """What is said of a session's folder that stays because of what others have put there."""
     return f"left what its program did not write: {', '.join(names_of_others)}" if names_of_others else ""
-
-
-def sync_roots(roots: RootFds, run: str, *, flat: bool) -> None:
-    """Make the moves of a run durable: what came into its trash first, then what left the store's own folders.
-
-    Our folders were made durable in their parents when they were made.
-    Unless sessions lie ``flat`` in the roots, nobody knows by now which folders something came from or went to, and
-    which of them are gone: one sync is for all.
-    """
-    if not flat:
-        for home in dict.fromkeys(roots.home(label) for label in roots.labels):
-            durable.sync_file_system(roots[home], home)
-    for label in roots.labels:
-        trash = names.trash_path(run, label, "name").rpartition("/")[0]
-        with suppress(FileNotFoundError):
-            folder = opening.open_below(roots[roots.home(label)], trash, opening.FOLDER_FLAGS)
-            try:
-                durable.sync_folder(folder, trash)
-            finally:
-                os.close(folder)
-    for label in roots.labels:
-        durable.sync_folder(roots[label], label)

@@ -138,15 +138,6 @@ def settle_compacted(roots: RootFds, sealed: Sealed, n: int, action: Action, run
     return None
 
 
-def remove_unplaced(roots: RootFds, n: int, action: Action, run: str) -> None:
-    """Remove what was written of a session that was to come back and had not got its name yet."""
-    for part, member in enumerate(action.members):
-        with suppress(KeyError, OSError):
-            home = roots[roots.home(member.root)]
-            with opening.parent_of(home, names.tmp_path(run, n, part)) as (folder, name):
-                os.unlink(name, dir_fd=folder)
-
-
 def settle_packed(roots: RootFds, owned: Owned, n: int, action: Action, run: str) -> Outcome | None:
     """What was to be marked in a pack, or to come back from one."""
     if action.members:

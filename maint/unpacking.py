@@ -19,15 +19,13 @@ from maint.desk import Desk
 from maint.marking import set_marks
 from maint.planned import PlannedStore
 from maint.reaching import Reaching, describe
-from maint.settling_packs import remove_unplaced
-from maint.unfiling import unfiled
 from maint.workers import Crew, Died
 from store import durable, manifest, names, opening, unnamed, unpacking
 from store.barriers import Steps, in_waves, side_by_side, together
 from store.catalogue import Catalogue
-from store.change import Skip
 from store.durable import Poisoned
 from store.frames import Damaged, Span
+from store.looking import Skip
 from store.manifest import Entry
 from store.marks import Why
 from store.packs import PackReader
@@ -138,7 +136,7 @@ class Unpacker(Reaching):
                 if (yield from unnamed.bringing_back(pack, entry, roots, sync=few)):
                     outcomes.append(outcome_of(each.n, _decode(each.action), Result.DONE))
                     return
-                remove_unplaced(roots, each.n, _decode(each.action), self._run)
+                unpacking.remove_unplaced(roots, _decode(each.action).members, self._run, each.n)
                 ready.append((each, unpacking.write(pack, entry, roots, self._run, each.n, sync=few)))
             except (Skip, Damaged, OSError) as error:
                 outcomes.append(_refused(each, error))
@@ -218,6 +216,8 @@ def restored(desk: Desk, planned: PlannedStore, wanted: Sequence[int]) -> Iterat
         missing = [place for places in by_pack.values() for place in places.values()]
         yield [_missing(planned, place) for place in missing]
         if files:
+            from maint.unfiling import unfiled  # noqa: PLC0415  what it takes is imported when there is such a thing
+
             yield from unfiled(desk, planned, files)
 
 
@@ -307,7 +307,7 @@ def _refused(each: Wanted, error: Skip | Damaged | OSError) -> Outcome:
 
 def _lost(desk: Desk, each: Wanted, died: Died) -> Outcome:
     action = _decode(each.action)
-    remove_unplaced(desk.roots, each.n, action, desk.run)
+    unpacking.remove_unplaced(desk.roots, action.members, desk.run, each.n)
     return outcome_of(each.n, action, Result.LOST, died.how)
 
 

@@ -12,14 +12,16 @@ import os
 from collections.abc import Iterator
 from typing import Protocol
 
-from store import names
+from store import durable, names, opening
 from store.barriers import Durable
-from store.durable import sync_file_system, sync_folder
 from store.folders import remove_empty
 
 
 class Folders(Protocol):
     """The folders of a store, as `store.roots.RootFds` has them."""
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...
 
     def __getitem__(self, label: str) -> int: ...
 
@@ -64,7 +66,7 @@ class Moves:
         """Make that durable; `Poisoned` if the disk fails."""
         with self.beside(label, path, run) as moved:
             if moved is not None:
-                sync_folder(moved.fd, moved.what)
+                durable.sync_folder(moved.fd, moved.what)
 
     def made(self, label: str, relative: str) -> None:
         """Note that a folder of ours may be there from now on; of what others make this hears with `remove_emptied`."""
@@ -118,12 +120,39 @@ class Moves:
         self._missing.clear()
         waiting, self._emptied = self._emptied, {}
         for home in dict.fromkeys(self._folders.home(label) for label, _ in waiting):
-            sync_file_system(self._folders[home], home)
+            durable.sync_file_system(self._folders[home], home)
         for (label, relative), keep in waiting.items():
             if remove_empty(self._folders[label], relative, keep):
                 self._folders.lost(label, relative)
         if waiting:
             self._folders.forget()
+
+    def sync(self) -> None:
+        """Return when all that has moved in this store is sure to stay where it is; `Poisoned` if the disk fails."""
+        for home in dict.fromkeys(self._folders.home(label) for label in self._folders.labels):
+            durable.sync_file_system(self._folders[home], home)
+
+    def sync_of(self, run: str, *, flat: bool) -> None:
+        """Make the moves of a run durable: what came into its trash first, then what left the store's own folders.
+
+        Our folders were made durable in their parents when they were made.
+        Unless sessions lie ``flat`` in the roots, nobody knows by now which folders something came from or went to,
+        and which of them are gone: one sync is for all. `Poisoned` if the disk fails.
+        """
+        if not flat:
+            self.sync()
+        for label in self._folders.labels:
+            trash = names.trash_path(run, label, "name").rpartition("/")[0]
+            with contextlib.suppress(FileNotFoundError):
+                folder = opening.open_below(
+                    self._folders[self._folders.home(label)], trash, opening.FOLDER_FLAGS
+                )
+                try:
+                    durable.sync_folder(folder, trash)
+                finally:
+                    os.close(folder)
+        for label in self._folders.labels:
+            durable.sync_folder(self._folders[label], label)
 
     def lost(self, label: str, relative: str) -> None:
         """Note that a folder is gone: one that is made anew is counted anew."""

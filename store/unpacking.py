@@ -13,12 +13,12 @@ Durable once the file system is synced: many files share one sync, before any of
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from store import copying, durable, looking, names, opening, syscalls
 from store.durable import Poisoned
-from store.facts import Fingerprint
+from store.facts import Fingerprint, Member
 from store.folders import make_folders, unmake
 from store.looking import Skip
 from store.manifest import Entry, PackedFolder, PackedMember
@@ -130,6 +130,15 @@ def drop(roots: RootFds, written: list[Written]) -> None:
             opening.parent_of(roots[each.tmp_root], each.tmp) as (folder, name),
         ):
             os.unlink(name, dir_fd=folder)
+
+
+def remove_unplaced(roots: RootFds, members: Iterable[Member], run: str, n: int) -> None:
+    """Remove what a run has written of a session, its ``n``th, that was to come back and had not got its name yet."""
+    for part, member in enumerate(members):
+        with contextlib.suppress(KeyError, OSError):
+            home = roots[roots.home(member.root)]
+            with opening.parent_of(home, names.tmp_path(run, n, part)) as (folder, name):
+                os.unlink(name, dir_fd=folder)
 
 
 def is_there(roots: RootFds, entry: Entry) -> bool:

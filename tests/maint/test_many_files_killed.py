@@ -18,10 +18,11 @@ from maint_world import DAY
 from many_files_world import EVERYTHING, Key, ManyFiles, Opendev, Outrig
 from tried import LONG, Tally
 
-from maint import carrying_out, dispatch, indexing, settle, settling_packs
+from maint import carrying_out, dispatch, finishing, indexing, settling_packs
 from maint.actions import Outcome
 from maint.desk import Desk
 from maint.planned import PlannedStore
+from maint.touched import Touched
 from store import removing
 from store.facts import Problem
 from store.layouts.opendev.specimens import session_id
@@ -296,7 +297,7 @@ def without_keeping_true(*_: object) -> Iterator[Problem]:
 def test_harness_finds_lists_that_are_not_seen_to_after_a_kill(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settle, "keep_true", without_keeping_true)
+    monkeypatch.setattr(finishing, "keep_true", without_keeping_true)
     assert is_told("lists", "opendev: archive", "unlinkat", tmp_path)
 
 
@@ -304,15 +305,16 @@ def test_harness_finds_lists_that_are_made_true_before_the_sessions_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = dispatch.outcomes_of
+    keep_true = indexing.keep_true
 
     def early(desk: Desk, planned: PlannedStore, refused: Mapping[int, str]) -> Iterator[list[Outcome]]:
-        touched = indexing.Touched(desk.place)
+        touched = Touched(desk.place)
         touched.take_actions(list(planned.actions()))
-        list(indexing.keep_true(desk.roots, desk.place, touched, desk.run, 1000, desk.indexed))
+        list(keep_true(desk.roots, desk.place, touched, desk.run, 1000, desk.indexed))
         return real(desk, planned, refused)
 
     monkeypatch.setattr(carrying_out, "outcomes_of", early)
-    monkeypatch.setattr(dispatch, "keep_true", without_keeping_true)
+    monkeypatch.setattr(indexing, "keep_true", without_keeping_true)
     assert is_told("lists", "opendev: archive", "write", tmp_path)
 
 
@@ -329,7 +331,7 @@ def test_harness_finds_a_file_that_is_not_put_back(tmp_path: Path, monkeypatch: 
 
 def test_harness_finds_half_a_session_that_came_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settling_packs, "_bring_rest", lambda *_: None)
-    assert is_told("in two states at once", "opendev: restore one", "renameat2", tmp_path)
+    assert is_told("in two states at once", "opendev: restore one", "linkat", tmp_path)
 
 
 def test_harness_finds_folders_that_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from test_interleavings import NEEDED
 from test_power_cut import folder
 from tried import Tally
 
-from maint import settle
+from maint import late_writers
 from store import ending, exchanging, leases, opening, removing, rewriting, syscalls
 from store.barriers import Steps
 from store.facts import Member
@@ -106,7 +106,7 @@ BUGS = {
         "lost what he wrote",
     ),
     "no carrying over": Planted(
-        [(rewriting, "carry_tail", not_carried), (settle, "carry_over", lambda *_, **__: 0)],
+        [(rewriting, "carry_tail", not_carried), (late_writers, "carry_over", lambda *_, **__: 0)],
         "rec: sweep",
         "append",
         ("fcntl", "renameat2"),

@@ -9,7 +9,7 @@ from tried import LONG, Tally
 
 __all__ = ["folder"]
 
-KINDS = ("rec", "opendev", "outrig", "opendev-snapshots") if LONG else ("rec",)
+KINDS = ("rec", "opendev", "outrig", "opendev-snapshots", "codex") if LONG else ("rec", "codex")
 
 SHORT = ("sweep", "undo", "salvage", "verify")
 

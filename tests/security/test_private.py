@@ -14,7 +14,7 @@ from tried import LONG, Tally
 
 __all__ = ["folder"]
 
-KINDS = ("rec", "opendev", "outrig", "opendev-snapshots") if LONG else ("rec",)
+KINDS = ("rec", "opendev", "outrig", "opendev-snapshots", "codex") if LONG else ("rec",)
 TRACED = "trace=openat,open,creat"
 _MADE = re.compile(
     r'openat\((?:\d+|AT_FDCWD)<([^>]*)>, "([^"]*)", [A-Z_|]*O_(?:CREAT|TMPFILE)[A-Z_|]*, 0([0-7]*)\)'

@@ -17,7 +17,7 @@ from maint.workers import Crew
 
 __all__ = ["folder"]
 
-KINDS = ("rec", "opendev", "outrig", "opendev-snapshots") if LONG else ("rec",)
+KINDS = ("rec", "opendev", "outrig", "opendev-snapshots", "codex") if LONG else ("rec",)
 
 pytestmark = [needs_root, needs_zstd]
 

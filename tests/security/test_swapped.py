@@ -17,7 +17,7 @@ from tried import LONG, Tally, at_most
 
 __all__ = ["folder"]
 
-KINDS = ("rec", "opendev", "outrig", "opendev-snapshots") if LONG else ("rec", "outrig")
+KINDS = ("rec", "opendev", "outrig", "opendev-snapshots", "codex") if LONG else ("rec", "outrig")
 ROUNDS = at_most(1, 50) or 200
 
 pytestmark = [needs_root, needs_zstd]

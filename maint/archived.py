@@ -1,7 +1,8 @@
 """Sessions in packs: found by id, prefix or name, read without unpacking the rest, and brought back by actions."""
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack
 from fnmatch import fnmatchcase
 from heapq import merge
@@ -93,11 +94,16 @@ def select(
 ) -> Iterator[tuple[Place, Iterator[Archived]]]:
     """The newest copies of all sessions in packs whose id or name matches one of the globs (any, if there are none).
 
-    ``ended_before`` leaves out those that ended later. Store by store, one at a time.
+    ``ended_before`` leaves out those that ended later. Store by store, one at a time, and behind the sessions of each
+    whatever they rest on and does not match, as `bases` says.
     """
     wanted = list(globs)
 
     def chosen(place: Place) -> Iterator[Archived]:
+        matching = matching_in(place)
+        return _with_bases(place, matching) if layout_of(place.kind).has_lineage else matching
+
+    def matching_in(place: Place) -> Iterator[Archived]:
         last: Archived | None = None
         for each in _sessions(place, tell):
             if last is not None and last.entry.id != each.entry.id:
@@ -111,6 +117,43 @@ def select(
 
     for place in stores:
         yield place, made_as_owner(place.path, chosen(place))
+
+
+def bases(place: Place, wanted: Collection[str], coming: Collection[str] = ()) -> Iterator[Archived]:
+    """What is in packs of these bases, and of what they rest on in their turn, and is neither in the store nor coming."""
+    from maint import lineage  # noqa: PLC0415  most kinds do without it
+
+    if not wanted:
+        return
+    with as_owner(place.path):
+        there = lineage.bases_in_store(place, time.time())
+    seen = set(coming)
+    waiting = list(wanted)
+    while waiting:
+        base = waiting.pop()
+        if base in seen:
+            continue
+        seen.add(base)
+        if base in there:
+            above = there[base]
+        elif (packed := newest(base, place)) is not None:
+            yield packed
+            above = packed.entry.account.rests_on
+        else:
+            continue
+        if above is not None:
+            waiting.append(above)
+
+
+def _with_bases(place: Place, chosen: Iterable[Archived]) -> Iterator[Archived]:
+    coming: set[str] = set()
+    wanted: set[str] = set()
+    for each in chosen:
+        coming.add(plain(each.entry.id))
+        if each.entry.account.rests_on is not None:
+            wanted.add(each.entry.account.rests_on)
+        yield each
+    yield from bases(place, wanted, coming)
 
 
 def not_found(text: str, stores: list[Place]) -> NotFound:

@@ -3,7 +3,6 @@
 Nothing here changes a store.
 """
 
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -67,18 +66,8 @@ def _bases(place: Place, found: list[Trashed] | Archived) -> Iterator[Waiting]:
             if isinstance(found, Archived)
             else lineage.base_in_trash(place, roots, found)
         )
-        there = lineage.bases_in_store(place, time.time()) if base is not None else {}
-    seen: set[str] = set()
-    while base is not None and base not in seen:
-        seen.add(base)
-        if base in there:
-            base = there[base]
-            continue
-        packed = archived.newest(base, place)
-        if packed is None:
-            return
+    for packed in archived.bases(place, [base] if base is not None else []):
         yield place, packed.entry.id, packed
-        base = packed.entry.account.rests_on
 
 
 def _payload(place: Place, session: str) -> Iterator[Waiting]:

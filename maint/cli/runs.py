@@ -130,7 +130,8 @@ def apply_(file: str, jobs: int | None, wait: float, as_json: bool) -> None:
         if as_json:
             out_lines(saved.lines())
         with terminal.stoppable() as stop:
-            run = interface.apply(saved, jobs=jobs, wait=wait, listener=speaker.listener(stop))
+            listener = speaker.listener(stop, talkative=True)
+            run = interface.apply(saved, jobs=jobs, wait=wait, listener=listener)
     except PlanUnusable as error:
         fail(UNREADABLE, str(error))
     speaker.finish(run, list(saved.places.values()), stop.signal)

@@ -28,6 +28,7 @@ class Speaker:
         self._done = 0
         self._in_bytes = False
         self._flushed = 0.0
+        self._not_done = 0
 
     def listener(self, stop: terminal.Stop, *, talkative: bool = False) -> Listener:
         return Listener(
@@ -52,10 +53,7 @@ class Speaker:
                 sys.stdout.flush()
                 self._flushed = time.monotonic()
             return
-        text = report.bad_outcome_text(outcome)
-        if text is not None:
-            self._progress.clear()
-            say(text)
+        self._tell(report.bad_outcome_text(outcome))
         if self._total and not self._in_bytes:
             self._progress("carrying out", self._done, self._total)
 
@@ -66,7 +64,16 @@ class Speaker:
     def _talk(self, outcome: Outcome) -> None:
         self._outcome(outcome)
         if outcome.result is Result.SKIPPED:
-            say(f"not done: {printable(outcome.path)}: {outcome.detail}")
+            self._tell(f"not done: {printable(outcome.path)}: {outcome.detail}")
+
+    def _tell(self, not_done: str | None) -> None:
+        """Say what was not done, as long as it is not too much for a person."""
+        if not_done is None:
+            return
+        self._not_done += 1
+        if self._not_done <= report.SHOWN:
+            self._progress.clear()
+            say(not_done)
 
     def finish(
         self,
@@ -79,6 +86,8 @@ class Speaker:
     ) -> NoReturn:
         """Report the end of a run, and exit with its code."""
         self._progress.clear()
+        if self._not_done > report.SHOWN:
+            say(f"and {self._not_done - report.SHOWN:,} more; `maint log {run.id}` has all")
         interactive = terminal.is_interactive()
         problems = run.summary.problems
         if self._json:

@@ -10,7 +10,7 @@ import pytest
 from codex_world import DAY, ID, OTHER, THIRD, Codex
 
 import maint
-from maint import carrying_out, explaining
+from maint import carrying_out, explaining, interface
 from store import frames
 from store.facts import Problem, Session, State
 from store.layouts.codex import LAYOUT
@@ -231,6 +231,17 @@ def test_c2_what_a_fork_rests_on_comes_back_with_it_from_wherever_both_are(store
     (store.folder / path(store, ID, 90)).unlink()  # by somebody else
     assert maint.restore([THIRD], [store.place]).summary.done == {"restore": 2}
     assert store.there() == {path(store, ID, 90), path(store, OTHER, 60), path(store, THIRD, 40)}
+
+
+def test_c2_what_many_rest_on_comes_back_with_them_though_it_does_not_match(store: Codex) -> None:
+    store.save(age=90 * DAY)
+    fork(store, OTHER, ID, 60)
+    fork(store, THIRD, OTHER, 40)
+    assert len(store.gone(ARCHIVE) | store.gone(ARCHIVE) | store.gone(ARCHIVE)) == 3
+    assert interface.restore_all([THIRD], [store.place]).summary.done == {"restore": 3}
+    assert store.there() == {path(store, ID, 90), path(store, OTHER, 60), path(store, THIRD, 40)}
+    (store.folder / path(store, THIRD, 40)).unlink()  # by somebody else
+    assert interface.restore_all([THIRD], [store.place]).summary.done == {"restore": 1}
 
 
 def test_c2_what_was_put_away_does_not_come_back_a_second_time(store: Codex) -> None:

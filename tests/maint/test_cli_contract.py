@@ -215,6 +215,28 @@ def test_apply_twice_finds_nothing_left(ill: World) -> None:
     assert ill.snapshot() == after
 
 
+def test_apply_says_what_it_does_not_do_and_why(ill: World) -> None:
+    ill.maint("plan", "-o", "plan.ndjson")
+    with (ill.sessions / f"{session_id(3)}.ndjson").open("ab") as file:
+        file.write(b"more\n")
+    answer = ill.maint("apply", "plan.ndjson")
+    (line,) = answer.err.splitlines()
+    assert (answer.code, line.startswith("maint: not done: ")) == (0, True)
+    assert f"{session_id(3)}.ndjson: " in line
+
+
+def test_what_was_not_done_is_counted_where_it_is_too_much_for_a_person(world: World) -> None:
+    world.add_many("empty", range(1, 15))
+    world.maint("plan", "-o", "plan.ndjson")
+    world.maint("apply", "plan.ndjson")
+    answer = world.maint("apply", "plan.ndjson")
+    lines = answer.err.splitlines()
+    run = world.journals()[-1]
+    assert [line.startswith("maint: not done: ") for line in lines[:-1]] == [True] * 10
+    assert lines[-1] == f"maint: and 4 more; `maint log {run}` has all"
+    assert world.maint("log", run).out.count("skipped") >= 14
+
+
 def test_session_written_after_planning_is_skipped(ill: World) -> None:
     ill.maint("plan", "-o", "plan.ndjson")
     with (ill.sessions / f"{session_id(3)}.ndjson").open("ab") as file:

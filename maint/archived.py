@@ -94,6 +94,8 @@ def select(
 ) -> Iterator[tuple[Place, Iterator[Archived]]]:
     """The newest copies of all sessions in packs whose id or name matches one of the globs (any, if there are none).
 
+    What is no pattern (`is_pattern`) is the beginning of an id, or a name.
+
     ``ended_before`` leaves out those that ended later. Store by store, one at a time, and behind the sessions of each
     whatever they rest on and does not match, as `bases` says.
     """
@@ -180,11 +182,21 @@ def _with_files(packed: Iterator[Archived], place: Place, roots: RootFds) -> Ite
     return merge(packed, files, key=_id) if files else packed
 
 
-def _fits(each: Archived, globs: list[str], ended_before: float | None) -> bool:
+def is_pattern(name: str) -> bool:
+    """Whether a session's name asks for all that match it: ``*`` is anything, ``?`` one sign, and nothing else is special."""
+    return "*" in name or "?" in name
+
+
+def _fits(each: Archived, names: list[str], ended_before: float | None) -> bool:
     if ended_before is not None and each.ended > ended_before:
         return False
-    called = (each.entry.id, each.entry.account.name or "")
-    return not globs or any(fnmatchcase(name, glob) for name in called for glob in globs)
+    id_, called = each.entry.id, each.entry.account.name or ""
+    return not names or any(
+        fnmatchcase(id_, glob) or fnmatchcase(called, glob)
+        if is_pattern(glob := name.replace("[", "[[]"))
+        else id_.startswith(name) or called == name
+        for name in names
+    )
 
 
 def restoring(

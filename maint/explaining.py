@@ -1,9 +1,10 @@
 """Why a session stays, or goes, or when it will: every pass's verdict on it."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from maint import archived, packed, survey
 from maint.contract import known_passes
@@ -18,7 +19,7 @@ from maint.reaching import open_roots
 from maint.run import Listener
 from maint.verdicts import Act, Compare, Kept, Verdict, Wait
 from maint.workers import default_jobs
-from policies import Policy
+from policies import Policy, Selector
 from store.archived import Archived
 from store.facts import Place, Session
 from store.layout import layout_of
@@ -68,11 +69,15 @@ def explain(
         )
         compared = whole.plan.asked if whole.plan is not None else {}
     verdicts: list[tuple[str, Verdict]] = []
-    protected = judge.protection(session)
+    protected = judge.spared_in_archive(each.run) if each is not None else None
+    protected = protected or judge.protection(session)
     claimed_by: str | None = None
     dues = [] if protected is None or protected.until is None else [protected.until]
+    dues += _turn(policy.protect, session, policy.zone, now, to=False)
     for step in judge.sessions:
         verdict = judge.ask(step, session)
+        if step.where is not None and step.where(session) is False and step.options.where is not None:
+            dues += _turn((step.options.where,), session, policy.zone, now, to=True)
         if isinstance(verdict, Compare) and verdict.old:
             verdict = compared.get(step.position, verdict)
         if isinstance(verdict, Wait) or (isinstance(verdict, Compare) and not verdict.old):
@@ -83,9 +88,29 @@ def explain(
                 with as_owner(place.path), open_roots(place) as roots:
                     protected = _as_a_base(session, verdict, place, roots, now)
         verdicts.append((step.options.pass_name, verdict))
+    if protected is not None:
+        claimed_by = None
     future = [due for due in dues if due > now]
     pack = f"{place.roots[each.label]}/{each.pack}" if each is not None else None
     return Explanation(place, session, protected, verdicts, claimed_by, min(future, default=None), pack)
+
+
+def _turn(
+    selectors: Sequence[Selector], session: Session, zone: ZoneInfo, now: float, *, to: bool
+) -> list[float]:
+    """When one of these selectors holds of a session, or none does any more, if time alone brings that about."""
+    moments = sorted({moment for each in selectors for moment in each.turns(session, zone) if moment > now})
+
+    def holds(at: float) -> bool:
+        answers = [each.compile(at, zone)(session) for each in selectors]
+        return True in answers or (
+            None in answers and not to
+        )  # what cannot be told protects, and selects nothing
+
+    if not moments or holds(now) is to:
+        return []
+    # A second later: one of exactly an age is older to some programs, and not yet to others.
+    return [moment for moment in moments if holds(moment + 1) is to][:1]
 
 
 def _as_a_base(session: Session, verdict: Act, place: Place, roots: RootFds, now: float) -> Protected | None:

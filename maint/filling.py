@@ -20,7 +20,7 @@ from maint.actions import Action, Outcome, Result, outcome_of
 from maint.loading import TRIAL, Done, Frames, Job, Load, Range, Trial, wanted
 from maint.reaching import describe
 from maint.workers import Crew, Died
-from store import frames, looking, manifest, opening, packing
+from store import frames, leases, looking, manifest, opening, packing
 from store.change import Skip
 from store.emptied import Owned
 from store.facts import Member
@@ -223,6 +223,8 @@ class Filler:
             with looking.opened(self._roots, member) as (fd, folder, _):
                 found = os.fstat(fd)
                 looking.require_planned(found, os.fstat(folder), member.fingerprint)
+                looking.require_quiet(fd)
+                leases.drop_lease(fd)  # nobody is to wait for as long as this takes
                 size = found.st_size
                 long = self._pays_long.pop((member.root, member.path), False)
                 step = frames.LONG_FRAME if long else packing.LARGE

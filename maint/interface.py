@@ -113,6 +113,7 @@ def undo(
     done = carry_out_actions(
         "undo", run, work, jobs=default_jobs(), wait=wait, listener=listener or Listener()
     )
+    done.impossible = impossible
     return done, impossible
 
 

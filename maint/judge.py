@@ -18,6 +18,7 @@ from maint.contract import Pass, Setting
 from maint.verdicts import Act, Compare, Kept, No, Verdict, Wait
 from policies import NameTemplate, PassOptions, Policy
 from store.facts import Index, Leftover, Lock, Place, Session, State, account_of, is_store
+from store.names import run_time
 
 _CORRUPT = State.CORRUPT  # looked up once: that costs more than all the rest of a question
 
@@ -145,6 +146,14 @@ class Judge:
                 return Protected(f"protect: {text}")
         return None
 
+    def spared_in_archive(self, run: str) -> Protected | None:
+        """Why nothing is done yet to what a run has archived: a sweep right after another one finds nothing to do."""
+        archived_at = run_time(run)
+        if archived_at <= self.idle_before:
+            return None
+        until = self._min_idle.after(archived_at, self.setting.zone)
+        return Protected(f"it was archived less than min_idle {self._min_idle} ago", until)
+
     @staticmethod
     def _newest_time(session: Session) -> float:
         newest = session.last_changed
@@ -191,7 +200,8 @@ class Judge:
             if selected is None:
                 return No("where: it asks for a fact that could not be read")
             if not selected:
-                return No("where: it does not hold")
+                assert step.options.where is not None
+                return No(f"where: {step.options.where.text} does not hold")
         return step.judge(session)
 
     def compared_though_protected(self, session: Session) -> Iterator[Compared]:

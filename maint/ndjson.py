@@ -18,6 +18,7 @@ from maint.run import Run
 from maint.verdicts import Verdict
 from store.archived import Archived
 from store.facts import Place, Problem, Session
+from store.names import printable
 from store.trash import Trashed
 
 if TYPE_CHECKING:  # it brings all of planning with it
@@ -75,6 +76,7 @@ def summary_line(run: Run) -> bytes:
         "busy": [busy.place.name for busy in run.busy],
         "unreachable": {each.place.name: each.why for each in run.unreachable},
         "stopped": summary.stopped,
+        "impossible": run.impossible,
         "problems": [_problem(each) for each in (*summary.problems, *run.unwritten, *run.unseen)],
     }
     return _encode(record) + b"\n"
@@ -123,6 +125,7 @@ def status_line(store: PlannedStore, trash: tuple[int, int]) -> bytes:
                 "trash": {"files": trash[0], "bytes": trash[1]},
                 "archived": {"sessions": store.archived, "bytes": store.archived_bytes},
                 "planned": dict(store.planned),
+                "refused": store.refusals,
                 "problems": [_problem(each) for each in store.problems],
             }
         )
@@ -210,6 +213,17 @@ def archived_line(place: Place, each: Archived) -> bytes:
         "files": [member.path for member in entry.members],
     }
     return _encode(record) + b"\n"
+
+
+def copied_line(path: str) -> bytes:
+    """A file that a session was copied to, for scripts."""
+    return _encode({"type": "copied", "path": printable(path)}) + b"\n"
+
+
+def copies_line(copied: int, failed: int, problems: list[Problem]) -> bytes:
+    """The last line of what was copied: files, sessions that could not be, and what could not be looked into."""
+    record = {"copied": copied, "failed": failed, "problems": list(map(_problem, problems))}
+    return _encode({"type": "summary"} | record) + b"\n"
 
 
 def trashed_line(place: Place, kept: Trashed) -> bytes:

@@ -130,7 +130,7 @@ def look_at_packs(
         if isinstance(found, Filed):
             store.archived += 1
             store.archived_bytes += found.file.fingerprint.size
-            if names.run_time(found.run) <= judge.idle_before:
+            if judge.spared_in_archive(found.run) is None:
                 _judge(shelf, store, judge, candidates, drafts, singles.as_archived(found), found.file)
 
 
@@ -144,7 +144,7 @@ def _look_into_packs(
             return
         whole = _with_payloads(catalogue) if judge.compares else {}
         for each in catalogue.sessions():
-            if names.run_time(each.run) <= judge.idle_before:
+            if judge.spared_in_archive(each.run) is None:
                 with_ = whole.get(each.entry.id.removesuffix(PAYLOAD)) if _is_payload(each) else None
                 _judge(shelf, store, judge, candidates, drafts, each, with_=with_)
 
@@ -188,7 +188,7 @@ def _judge(
     number = None
     if entered and with_ is None:
         key = key_of(session, each)
-        rows = [entry(position, key, session.bytes, compare) for position, compare in entered]
+        rows = [entry(position, key, each.entry.packed, compare) for position, compare in entered]
         number = candidates.enter(rows) + len(rows)  # of the last one, whose pass claims it if any does
     if claim is None or not isinstance(claim.verdict, Act | Compare):
         return
@@ -205,7 +205,7 @@ def _judge(
     base = plain(session.id) if layout_of(session.kind).has_lineage else None
     store.expiring += number is None and base is None
     draft = Draft(
-        _encode(action), claim.position, Verb.PRUNE, session.bytes, phase_of(action), number=number, base=base
+        _encode(action), claim.position, Verb.PRUNE, action.bytes, phase_of(action), number=number, base=base
     )
     enter(draft, store, drafts)
 
@@ -225,7 +225,7 @@ def _expiring(
         store=session.store,
         session=session.id,
         path=shelf.path(each.label, each.pack),
-        bytes=session.bytes,
+        bytes=each.entry.packed,
         reason=verdict.reason,
         members=(file,) if file is not None else (),
         old_name=session.name,

@@ -79,6 +79,6 @@ def _can_be_opened(path: str, held: os.stat_result | None) -> bool:
 def describe(error: OSError) -> str:
     """An error of the system as a clause, with the file if it names one."""
     text = (error.strerror or str(error)).lower()
-    if isinstance(error.filename, str):
-        return f"{text}: {names.printable(error.filename)}"
-    return text
+    # Where something has the new name of a file, that is the one to tell of.
+    name = error.filename2 if isinstance(error, FileExistsError) and error.filename2 else error.filename
+    return f"{text}: {names.printable(name)}" if isinstance(name, str) else text

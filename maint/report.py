@@ -129,7 +129,8 @@ def summary_text(run: Run) -> Iterator[str]:
         if count:
             yield f"  {label}: {count:,}"
     if not summary.done:
-        yield "  nothing was changed" if run.refused or summary.planned else "  nothing to do"
+        hindered = run.refused or run.busy or run.unreachable
+        yield "  nothing was changed" if hindered or summary.planned else "  nothing to do"
     if summary.bytes_packed:
         yield f"  {size(summary.bytes_archived)} are {size(summary.bytes_packed)} in packs now"
     freed = f", {size(summary.bytes_freed)} freed" if summary.bytes_freed > 0 else ""
@@ -225,7 +226,7 @@ def status_text(store: PlannedStore, trash: tuple[int, int]) -> Iterator[str]:
         yield f"  trash   {count:,} files, {size(held)}"
     if store.planned:
         todo = ", ".join(f"{PLANNED[verb]} {count:,}" for verb, count in store.planned.items())
-        yield f"  next sweep would {todo}"
+        yield f"  next sweep would {'be refused; it would ' if store.refusals else ''}{todo}"
     else:
         yield "  next sweep would do nothing"
 

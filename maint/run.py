@@ -127,6 +127,9 @@ class Run(msgspec.Struct):
     unseen: list[Problem] = msgspec.field(default_factory=list)
     """Packs that could not be looked into by a run that was to bring back all sessions of some kind."""
 
+    impossible: list[str] = msgspec.field(default_factory=list)
+    """What an undo cannot take back, in words."""
+
     @property
     def refused(self) -> list[str]:
         return self.plan.refused if self.plan is not None else []

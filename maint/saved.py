@@ -6,8 +6,11 @@ checked once more against the file it names before it is carried out.
 """
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 
 import msgspec
 
@@ -19,6 +22,11 @@ from store.layout import known_kinds, layout_of
 from store.marks import Why
 
 MOST_LEVEL = 19
+
+KEPT_PLANS = 20
+"""Refused plans that are kept for review."""
+
+_PLAN = ".ndjson"
 
 
 class StoreLine(msgspec.Struct, frozen=True):
@@ -90,6 +98,7 @@ def read_plan(path: str) -> SavedPlan:
             if not isinstance(record, PlanLine):
                 raise PlanUnusable(f"{path}:{number}: expected a plan, as `maint plan -o FILE` writes it")
             head = record
+            _check_moment(path, head)
             _check_stores(path, head)
         elif isinstance(record, Action):
             _check_action(path, number, record, head)
@@ -121,6 +130,19 @@ def _decode_line(path: str, number: int, line: bytes) -> PlanLine | Action | Sum
         return _decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PlanUnusable(f"{path}:{number}: no line of a plan: {error}") from None
+
+
+def _check_moment(path: str, head: PlanLine) -> None:
+    """Refuse a plan for a moment that has not come: what it takes for old may be young, and in use, until then."""
+    try:
+        at = datetime.fromisoformat(head.at)
+        comes = at.timestamp() > time.time()
+    except (ValueError, OverflowError):
+        raise PlanUnusable(f"{path}: it does not say for when it was made; make the plan again") from None
+    if comes:
+        raise PlanUnusable(
+            f"{path}: it is a plan for {head.at}, which has not come yet; make one without --at, or wait"
+        )
 
 
 def _check_stores(path: str, head: PlanLine) -> None:
@@ -231,6 +253,14 @@ def _is_for(verb: Verb, member: Member, kind: str) -> bool:
     knows = layout_of(kind).knows
     packed = names.parse_zst_path(member.path) if verb is Verb.PRUNE else None
     return knows(member.root, member.path) or (packed is not None and knows(member.root, packed))
+
+
+def forget_old_plans(folder: str) -> None:
+    """Remove all but the newest of the refused plans in a folder: each night may add one as long as nobody looks."""
+    kept = sorted(name for name in os.listdir(folder) if names.is_run_id(name.removesuffix(_PLAN)))
+    for name in kept[:-KEPT_PLANS]:
+        with suppress(OSError):
+            os.unlink(os.path.join(folder, name))
 
 
 def plans_folder(env: Mapping[str, str], home: str) -> str:

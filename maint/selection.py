@@ -1,9 +1,11 @@
 """Which policy is in force: the environment meets the rules here."""
 
+import io
 import os
+import struct
 from collections.abc import Mapping
 from dataclasses import replace
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from maint.contract import known_passes
 from maint.whereabouts import user_policy_path
@@ -62,15 +64,28 @@ def kinds() -> Mapping[str, KindSpec]:
 
 
 def machine_zone() -> ZoneInfo:
-    """The time zone of this machine, by name where it has one."""
+    """The time zone of this machine: by name where it has one, else by the rule that ``TZ`` states, as in ``CET-1``.
+
+    UTC where it is neither, as the C library takes it.
+    """
     name = os.environ.get("TZ", "").removeprefix(":")
     if not name:
         link = os.path.realpath("/etc/localtime")
         name = link.partition("zoneinfo/")[2]
-    try:
-        return ZoneInfo(name or "UTC")
-    except (ValueError, OSError):
-        return ZoneInfo("UTC")
+    for known in (ZoneInfo, _zone_by_rule):
+        try:
+            return known(name or "UTC")
+        except (ValueError, OSError, ZoneInfoNotFoundError):
+            continue
+    return ZoneInfo("UTC")
+
+
+def _zone_by_rule(rule: str) -> ZoneInfo:
+    """The zone of a rule as POSIX has it: a file of zones (RFC 8536) may hold nothing else. ValueError if it is none."""
+    block = (
+        b"TZif2" + bytes(15) + struct.pack(">6l", 0, 0, 0, 0, 1, 4) + struct.pack(">lbb", 0, 0, 0) + b"UTC\0"
+    )
+    return ZoneInfo.from_file(io.BytesIO(block * 2 + b"\n" + rule.encode() + b"\n"), key=rule)
 
 
 def only(policy: Policy, passes: tuple[str, ...]) -> Policy:

@@ -4,6 +4,7 @@ What was removed is moved back from the trash, what was rewritten changes places
 for good is named.
 """
 
+from collections.abc import Mapping
 from contextlib import suppress
 
 import msgspec
@@ -11,10 +12,10 @@ import msgspec
 from maint import journal
 from maint.actions import TO_TRASH, Action, Outcome, Result, Verb
 from maint.journal import IndexedLine
-from store import archives, looking, names, opening, trash
+from store import archives, looking, marks, names, opening, trash
 from store.facts import Member, Place
 from store.layout import layout_of
-from store.marks import Why
+from store.marks import Mark, Why
 from store.roots import RootFds
 from store.trash import Trashed
 
@@ -24,6 +25,15 @@ class Undoing(msgspec.Struct):
 
     actions: list[Action] = msgspec.field(default_factory=list)
     impossible: list[str] = msgspec.field(default_factory=list)
+    marks: dict[str, Mapping[str, Mark]] = msgspec.field(default_factory=dict)
+    """The marks of packs that were asked for."""
+
+    def is_marked(self, roots: RootFds, label: str, pack: str, session: str, why: Why) -> bool:
+        """Whether a session is marked so in its pack already."""
+        if pack not in self.marks:
+            self.marks[pack] = marks.read(roots[label], pack)
+        mark = self.marks[pack].get(session)
+        return mark is not None and mark.why == why
 
 
 def undo_of(roots: RootFds, place: Place, run: str) -> Undoing | None:
@@ -94,8 +104,12 @@ def _undo_one(
     for kept in all_or_refused(roots, [each for each in found if each is not None]):
         undoing.actions.append(restoring(place, kept, action.session, f"taking back {action.verb}"))
     if outcome is not None and outcome.result is not Result.FAILED:  # which may have left some there
-        gone = f"{action.session}: it is no longer there to be put back"
-        undoing.impossible += [gone] * found.count(None)
+        missing = [
+            member
+            for member, kept in zip(action.members, found, strict=True)
+            if kept is None and not _lies_there(roots, member)
+        ]
+        undoing.impossible += [f"{action.session}: it is no longer there to be put back"] * len(missing)
 
 
 def all_or_refused(roots: RootFds, kept: list[Trashed]) -> list[Trashed]:
@@ -167,6 +181,8 @@ def _undo_recovery(
     left = outcome.left if outcome is not None else None
     kept = [each for member in action.members if (each := waiting.get((member.root, member.path, True)))]
     if left is not None and not kept:
+        if all(_lies_there(roots, member) for member in action.members):
+            return True  # it was taken back already
         undoing.impossible.append(f"{action.session}: its backup is no longer there to be put back")
         return False
     guards = [Member(each.root, each.path, left) if left is not None else None for each in kept]
@@ -189,14 +205,20 @@ def _undo_packed(
     """Take back what was done about a pack; what it held is marked only when it is back in its place."""
     pack = outcome.pack or ""
     kept = [waiting.get((member.root, member.path, False)) for member in action.members]
-    there = archives.home_of(roots, pack) is not None
+    label = archives.home_of(roots, pack)
+    there = label is not None
+    if (
+        label is not None
+        and action.verb is not Verb.COMPACT
+        and _is_taken_back(undoing, roots, label, pack, action)
+    ):
+        return
     if action.verb is Verb.PRUNE:
         if there:
             undoing.actions.append(_marking(place, action, pack, Why.HELD))
         else:
-            undoing.impossible.append(
-                f"{action.session}: its pack {pack} was rewritten since: take that run back first"
-            )
+            why = _why_no_pack(place, roots, pack, "take that run back first")
+            undoing.impossible.append(f"{action.session}: {why}")
     elif action.verb is Verb.RESTORE:
         undoing.impossible.append(f"{action.session}: it was brought back; sweep again to remove it")
     elif kept and all(kept):
@@ -208,9 +230,8 @@ def _undo_packed(
     elif action.verb is Verb.COMPACT:
         undoing.impossible.append(f"{action.session}: it is no longer there to be put back")
     elif not there:
-        undoing.impossible.append(
-            f"{action.session}: its pack {pack} was rewritten since: `maint restore` brings it back"
-        )
+        why = _why_no_pack(place, roots, pack, "`maint restore` brings it back")
+        undoing.impossible.append(f"{action.session}: {why}")
     elif all(_lies_there(roots, member) for member in action.members):
         undoing.actions.append(_marking(place, action, pack, Why.TAKEN_BACK))
     else:
@@ -222,6 +243,24 @@ def _undo_packed(
                 path=action.path,
             )
         )
+
+
+def _is_taken_back(undoing: Undoing, roots: RootFds, label: str, pack: str, action: Action) -> bool:
+    """Whether what a run did about a session in a pack was taken back already."""
+    if action.verb is Verb.PRUNE:
+        return not undoing.is_marked(roots, label, pack, action.session, Why.EXPIRED)
+    return undoing.is_marked(roots, label, pack, action.session, Why.TAKEN_BACK) and all(
+        member.root in roots.labels and looking.stat_below(roots[member.root], member.path) is not None
+        for member in action.members
+    )
+
+
+def _why_no_pack(place: Place, roots: RootFds, pack: str, else_: str) -> str:
+    """Why nothing can be taken back from a pack that is not there, and what to do."""
+    away = archives.unreachable(place, roots)
+    if away:
+        return f"its pack {pack} is not there, and {names.printable(away[0])} with packs is not either: bring that back first"
+    return f"its pack {pack} was rewritten since: {else_}"
 
 
 def _undo_filed(

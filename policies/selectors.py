@@ -6,12 +6,15 @@ What it compiles to answers yes, no, or ``None`` where a fact is not known.
 "cannot say" and never removes what it cannot judge.
 """
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import ClassVar
 from zoneinfo import ZoneInfo
 
+from policies.durations import Duration
 from policies.kleene import Test, all_hold, any_holds, inverted
 from policies.terms import TERMS, Value
 from policies.wording import listed, mapped
@@ -26,6 +29,10 @@ class Selector(ABC):
     @abstractmethod
     def compile(self, now: float, zone: ZoneInfo) -> Callable[[Session], bool | None]:
         """A fast test for the moment ``now``: true, false, or None where a fact is unknown."""
+
+    def turns(self, session: Session, zone: ZoneInfo) -> Iterator[float]:
+        """The moments at which the answer about a session may change by itself, in no order."""
+        return iter(())
 
     def names_state(self, state: State) -> bool:
         """Whether the selector asks for this state by its name, and not only to leave it out."""
@@ -72,6 +79,13 @@ class Term(Selector):
     def compile(self, now: float, zone: ZoneInfo) -> Test:
         return TERMS[self.key].test(self.value, now, zone)
 
+    def turns(self, session: Session, zone: ZoneInfo) -> Iterator[float]:
+        since = TERMS[self.key].since
+        if since is not None and isinstance(self.value, Duration):
+            moment = since(session)
+            if math.isfinite(moment):
+                yield self.value.after(moment, zone)
+
     @property
     def text(self) -> str:
         return mapped({self.key: self._words()})
@@ -91,6 +105,9 @@ class AllOf(Selector):
 
     def compile(self, now: float, zone: ZoneInfo) -> Test:
         return all_hold(tuple(part.compile(now, zone) for part in self.parts))
+
+    def turns(self, session: Session, zone: ZoneInfo) -> Iterator[float]:
+        return chain.from_iterable(part.turns(session, zone) for part in self.parts)
 
     @property
     def text(self) -> str:
@@ -113,6 +130,9 @@ class AnyOf(Selector):
     def compile(self, now: float, zone: ZoneInfo) -> Test:
         return any_holds(tuple(part.compile(now, zone) for part in self.parts))
 
+    def turns(self, session: Session, zone: ZoneInfo) -> Iterator[float]:
+        return chain.from_iterable(part.turns(session, zone) for part in self.parts)
+
     @property
     def text(self) -> str:
         return mapped({"any": _listed(self.parts)})
@@ -129,6 +149,9 @@ class Not(Selector):
 
     def compile(self, now: float, zone: ZoneInfo) -> Test:
         return inverted(self.part.compile(now, zone))
+
+    def turns(self, session: Session, zone: ZoneInfo) -> Iterator[float]:
+        return self.part.turns(session, zone)
 
     @property
     def text(self) -> str:

@@ -29,6 +29,8 @@ class Key:
     takes: Any
     doc: str
     test: Callable[[Any, float, ZoneInfo], Test]
+    since: Callable[[Session], float] | None = None
+    """For a key of time: the moment of a session from which its value is counted."""
 
 
 def any_match(globs: tuple[str, ...]) -> Callable[[str], bool]:
@@ -136,6 +138,14 @@ def _records_under(count: int, _now: float, _zone: ZoneInfo) -> Test:
     return lambda session: None if session.records is None else session.records < count
 
 
+def _ended(session: Session) -> float:
+    return session.ended
+
+
+def _last_changed(session: Session) -> float:
+    return session.last_changed
+
+
 TERMS: Final[dict[str, Key]] = {
     "store": Key(tuple[Place, ...], "The session's store is named.", _store),
     "kind": Key(tuple[Kind, ...], "The kind of the session's store is named.", _kind),
@@ -147,12 +157,18 @@ TERMS: Final[dict[str, Key]] = {
     "empty": Key(
         Literal["true", "false"], "Whether nobody typed, asked or caused anything in the session.", _empty
     ),
-    "older_than": Key(Duration, "The session ended at least this long ago, by its own records.", _older_than),
-    "younger_than": Key(
-        Duration, "The session ended less than this long ago, by its own records.", _younger_than
+    "older_than": Key(
+        Duration, "The session ended at least this long ago, by its own records.", _older_than, _ended
     ),
-    "idle_for": Key(Duration, "No file of the session changed for at least this long.", _idle_for),
-    "idle_under": Key(Duration, "A file of the session changed less than this long ago.", _idle_under),
+    "younger_than": Key(
+        Duration, "The session ended less than this long ago, by its own records.", _younger_than, _ended
+    ),
+    "idle_for": Key(
+        Duration, "No file of the session changed for at least this long.", _idle_for, _last_changed
+    ),
+    "idle_under": Key(
+        Duration, "A file of the session changed less than this long ago.", _idle_under, _last_changed
+    ),
     "larger_than": Key(Size, "The files of the session are larger than this, together.", _larger_than),
     "smaller_than": Key(Size, "The files of the session are smaller than this, together.", _smaller_than),
     "records_over": Key(int, "The session has more records than this.", _records_over),

@@ -37,7 +37,9 @@ class Archived(msgspec.Struct, frozen=True, gc=False):
         return told.last_record_at if told.last_record_at is not None else self.entry.last_changed
 
     def session(self, store: str, kind: str) -> Session:
-        """Its facts as they were when it was archived; its bytes are those that it takes of its pack."""
+        """Its facts as they were when it was archived, its bytes those of its files; `store.manifest.Entry.packed` are
+        those that it takes of its pack.
+        """
         entry, told = self.entry, self.entry.account
         return Session(
             store=store,
@@ -46,7 +48,7 @@ class Archived(msgspec.Struct, frozen=True, gc=False):
             state=told.state,
             evidence=f"archived in {self.pack}",
             members=(),
-            bytes=entry.packed,
+            bytes=entry.size,
             last_changed=entry.last_changed,
             name=told.name,
             started_at=told.started_at,

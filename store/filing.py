@@ -15,7 +15,7 @@ from contextlib import suppress
 from enum import Enum
 from typing import NamedTuple
 
-from store import durable, looking, names, opening, packing, second_names, single, syscalls
+from store import durable, leases, looking, names, opening, packing, second_names, single, syscalls
 from store.durable import Poisoned
 from store.facts import Fingerprint, Member
 from store.frames import Damaged
@@ -79,6 +79,8 @@ def prepare(roots: RootFds, wanted: Wanted, making: Making, *, renew: bool = Fal
         with looking.opened(roots, member) as (fd, folder, name):
             found = os.fstat(fd)
             looking.require_planned(found, os.fstat(folder), member.fingerprint)
+            looking.require_quiet(fd)
+            leases.drop_lease(fd)  # nobody is to wait for as long as this takes
             there = _look_beside(fd, folder, f"{name}{names.ZST}", wanted, renew=renew)
             if isinstance(there, Prepared):
                 return there

@@ -227,6 +227,7 @@ def _read(roots: RootFds, member: Member) -> _Read:
         found = os.fstat(fd)
         around = roots.stat(member.root) if not folder_path else os.fstat(folder)
         looking.require_planned(found, around, member.fingerprint)
+        looking.require_quiet(fd)  # else it would be packed, and stay, each time anew
         content = _read_exactly(fd, 0, found.st_size)
         _require_unchanged(fd, member.fingerprint)
     finally:

@@ -43,7 +43,9 @@ POLICY = argument("--policy", metavar="FILE", help="the policy; else your own, e
 STORE = argument(
     "--store", dest="stores", action="append", default=[], metavar="NAME", help="only this store"
 )
-ONLY = argument("--only", metavar="PASS,...", help="only these passes, and no end of trash")
+ONLY = argument(
+    "--only", metavar="PASS,...", help="as if the policy had these passes alone, and no end of trash"
+)
 JOBS = argument("--jobs", type=number(1, 256), metavar="N", help="worker processes")
 WAIT = argument("--wait", type=span, default=0.0, metavar="D", help="how long to wait for a busy store")
 PROFILE = argument("--profile", action="store_true", help="tell where the time went")

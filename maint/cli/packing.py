@@ -16,9 +16,11 @@ from maint.cli.speaker import Speaker
 from maint.cli.stores import places_of, tell_of_none
 from maint.passes import archive as archiving
 from maint.reaching import describe
+from maint.talk import say
 from maint.whereabouts import NoStore, place_at
 from policies import Duration, Policy
 from store.facts import Place
+from store.names import printable
 
 
 def age(text: str) -> Duration:
@@ -85,13 +87,14 @@ def archive_(
     if part == "payload" and originals == "keep":
         fail(2, "a payload is archived to be rid of it: leave out --originals keep")
     rules = policy_in_force(policy)
+    folder = _folder(into) if into is not None else None
     wanted = archiving.Options(
         pass_name="archive",
         older_than=older_than,
         level=level,
         originals=originals,
         part=part,
-        into=os.path.abspath(os.path.expanduser(into)) if into is not None else None,
+        into=folder,
     )
     rules = replace(rules, passes=(wanted,))
     where = _at(path, rules) if path is not None else places_of(rules, stores)
@@ -106,22 +109,40 @@ def archive_(
             jobs=jobs,
             expire=False,
             wait=wait,
-            listener=speaker.listener(stop),
+            listener=speaker.listener(stop, talkative=True),
             command="archive",
         )
     keep_refused(run)
+    if run.summary.done and not any(each.path == where[0].path for each in places_of(rules, ())):
+        say(
+            f"no policy names the store at {printable(where[0].path)}: name it in yours to list or restore from it"
+        )
     speaker.finish(run, where, stop.signal, always=terminal.is_interactive())
 
 
+def _folder(into: str) -> str:
+    """The folder that packs are to go to, absolute; the end where there is none, as where a disk is not mounted."""
+    if not into:
+        fail(2, "the folder for packs has an empty name")
+    found = os.path.abspath(os.path.expanduser(into))
+    if not os.path.isdir(found):
+        fail(UNREADABLE, f"there is no folder for packs at {printable(found)}: make it, or mount it, first")
+    return found
+
+
 def _at(path: str, rules: Policy) -> list[Place]:
-    """The store at a path: one that the policy names, or whatever lies there."""
+    """The store at a path: one that the policy names, however it is spelled there, or whatever lies there."""
+    if not path:
+        fail(2, "the PATH of the store is empty")
     full = os.path.abspath(os.path.expanduser(path))
-    for place in places_of(rules, ()):
-        if os.path.realpath(place.path) == os.path.realpath(full):
-            return [place]
+    named = {os.path.realpath(place.path): place for place in reversed(places_of(rules, ()))}
+    if (place := named.get(os.path.realpath(full))) is not None:
+        return [place]
     try:
-        return [place_at(full, time.time())]
+        found = place_at(full, time.time())
     except NoStore as error:
         fail(2, str(error))
     except OSError as error:
         fail(UNREADABLE, describe(error))
+    # A path within a store leads to all of it.
+    return [named.get(os.path.realpath(found.path), found)]

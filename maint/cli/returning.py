@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from maint import archived, waiting
+from maint import archived, ndjson, waiting
 from maint.cli.arguments import argument, command
-from maint.cli.ending import fail
+from maint.cli.ending import fail, out
 from maint.cli.options import JOBS, JSON, POLICY, STORE, WAIT, or_fail, span
 from maint.cli.problems import tell
 from maint.cli.stores import only_stores_of
@@ -45,18 +45,18 @@ def restore_(
 ) -> None:
     """Bring sessions back from archive, trash or backup, byte for byte, with mode and mtime.
 
-    A SESSION is an id, the beginning of one, or a name; with * or ?, or with --older-than, it is a pattern for
-    sessions in packs, and all that match come back.
+    A SESSION is an id, the beginning of one, or a name. With --older-than, or where one of them has * or ? in it, all
+    sessions in packs that match one of them come back.
     With --to, a session of one file goes by the name of that, one of several by their paths in its store.
     """
     if not session and older_than is None:
         fail(2, "name a SESSION, or give --older-than for all in packs that are older")
-    many = older_than is not None or any(char in each for each in session for char in "*?[")
+    many = older_than is not None or any(archived.is_pattern(each) for each in session)
     before = time.time() - older_than if older_than is not None else None
     where = only_stores_of(policy, stores)
     names = list(session)
     if folder is not None:
-        or_fail(lambda: _copy(names, where, folder, many=many, ended_before=before))
+        or_fail(lambda: _copy(names, where, folder, many=many, ended_before=before, as_json=as_json))
     else:
         _bring_back(names, where, many=many, ended_before=before, jobs=jobs, wait=wait, as_json=as_json)
 
@@ -84,14 +84,26 @@ def _bring_back(
         else:
             bring = partial(interface.restore, sessions, where)
         run = or_fail(partial(bring, jobs=jobs, wait=wait, listener=listener))
+    if many and sessions and not (run.summary.planned or run.busy or run.unreachable):
+        say(_nothing_matches(sessions))
     speaker.finish(run, where, stop.signal, always=True, incomplete=run.summary.skipped > 0)
 
 
+def _nothing_matches(sessions: list[str]) -> str:
+    return f"no session in a pack matches {' or '.join(repr(printable(each)) for each in sessions)}"
+
+
 def _copy(
-    sessions: list[str], where: list[Place], folder: str, *, many: bool, ended_before: float | None
+    sessions: list[str],
+    where: list[Place],
+    folder: str,
+    *,
+    many: bool,
+    ended_before: float | None,
+    as_json: bool,
 ) -> None:
     """Copy sessions to a folder, and say where they are; those that cannot be copied are told, and the others go on."""
-    bad = False
+    copied = failed = 0
     problems: list[Problem] = []
     chosen: Iterable[Callable[[], list[str]]]
     if many:
@@ -104,17 +116,24 @@ def _copy(
         chosen = (partial(waiting.copy_out, each, where, folder) for each in sessions)
     for copy in chosen:
         try:
-            for path in copy():
-                print(printable(path))
+            paths = copy()
+            copied += len(paths)
+            for path in paths:
+                out(ndjson.copied_line(path)) if as_json else print(printable(path))
         except FileExistsError as error:
             say(f"nothing is overwritten: {describe(error)}")
-            bad = True
+            failed += 1
         except Skip as reason:
             say(f"nothing is copied of a session of which a file {reason}; try again")
-            bad = True
+            failed += 1
         except Damaged as error:
             say(f"its pack is damaged: {error}; see `maint verify`")
-            bad = True
-    tell(problems)
-    if bad or problems:
+            failed += 1
+    if as_json:
+        out(ndjson.copies_line(copied, failed, problems))
+    else:
+        tell(problems)
+    if many and sessions and not copied and not failed:
+        say(_nothing_matches(sessions))
+    if failed or problems:
         sys.exit(1)

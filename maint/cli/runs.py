@@ -16,10 +16,11 @@ from maint.cli.rules import selection
 from maint.cli.speaker import Speaker, tell_laps
 from maint.reaching import describe
 from maint.run import Listener, Run
-from maint.saved import PlanUnusable, plans_folder, read_plan
+from maint.saved import PlanUnusable, forget_old_plans, plans_folder, read_plan
 from maint.talk import say
 from policies import Policy
 from store.facts import Place
+from store.names import printable
 
 
 @command(
@@ -106,7 +107,8 @@ def show_plan(
         try:
             _save(run, output)
         except OSError as error:
-            fail(UNREADABLE, f"cannot write the plan: {describe(error)}")
+            why = (error.strerror or str(error)).lower()
+            fail(UNREADABLE, f"cannot write the plan to {printable(output)!r}: {why}")
     if as_json:
         out_lines(ndjson.plan_lines(run.plan))
         tell_laps(run, as_json=True)
@@ -165,3 +167,4 @@ def keep_refused(run: Run) -> None:
         say(f"the refused plan could not be kept: {describe(error)}")
     else:
         say(f"the plan is kept for review; to carry it out all the same: maint apply {path}")
+        forget_old_plans(folder)

@@ -100,7 +100,7 @@ class Speaker:
                 for text in report.summary_text(run):
                     print(text)
             tell_laps(run, as_json=False)
-        for text in report.complaints(run, everything=interactive):
+        for text in report.complaints(run, everything=interactive or always):
             say(text)
         if stopped_by is not None:
             end_by(stopped_by)

@@ -14,6 +14,7 @@ import maint
 from maint import engine
 from maint.actions import Verb
 from maint.archived import archived
+from maint.journal import timestamp
 from maint.run import Listener, Run
 from maint.saved import PlanUnusable, read_plan
 from maint.whereabouts import places_named
@@ -302,7 +303,7 @@ def plan_file(store: Store, actions: list[dict[str, object]], roots: dict[str, s
     head = {
         "type": "plan",
         "run": new_run_id(NOW, b"abc"),
-        "at": "",
+        "at": timestamp(NOW, None),
         "policy": "",
         "policy_sha256": "",
         "stores": {

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -169,13 +170,20 @@ def test_undo_of_an_undo_says_that_a_sweep_does_that(ill: World) -> None:
     assert (answer.code, "sweep again" in answer.err, ill.snapshot()) == (1, True, before)
 
 
-def test_undo_twice_says_what_is_no_longer_there(ill: World) -> None:
+def test_undo_twice_has_nothing_left_to_do(ill: World) -> None:
     run = ill.sweep().id
     ill.undo(run)
     before = ill.snapshot()
     answer = ill.maint("undo", run)
-    assert (answer.code, ill.snapshot()) == (1, before)
-    assert "no longer there to be put back" in answer.err
+    assert (answer.code, answer.err, ill.snapshot()) == (0, "", before)
+
+
+@pytest.mark.parametrize("folder", ["trash", "backup"])
+def test_undo_says_what_is_no_longer_there(ill: World, folder: str) -> None:
+    run = ill.sweep().id
+    shutil.rmtree(ill.ours / folder)
+    answer = ill.maint("undo", run)
+    assert (answer.code, "no longer there to be put back" in answer.err) == (1, True)
 
 
 def test_undo_overwrites_nothing(ill: World) -> None:

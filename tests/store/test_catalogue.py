@@ -163,7 +163,7 @@ def test_facts_of_an_archived_session_are_those_it_had(place: Place, roots: Root
         (each,) = catalogue.find("a")
     found = each.session("mine", "rec")
     assert (found.id, found.name, found.started_at, found.records) == ("a", "name of a", 1_770_000_000.0, 2)
-    assert (found.state, found.archived, found.bytes) == (State.COMPLETE, True, each.entry.packed)
+    assert (found.state, found.archived, found.bytes) == (State.COMPLETE, True, each.entry.size)
     assert found.evidence == f"archived in {PACK}"
 
 

@@ -158,7 +158,12 @@ def _left_behind(planned: PlannedStore, wanted: Sequence[int], undone: set[str])
 
 
 def _skipped(n: int, action: Action) -> Outcome:
-    return outcome_of(n, action, Result.SKIPPED, f"session {action.after} was not seen to")
+    return outcome_of(
+        n,
+        action,
+        Result.SKIPPED,
+        f"session {action.after}, or what points at it and goes first, was not seen to",
+    )
 
 
 def _by_hand(hands: "Hands", planned: PlannedStore, wanted: Sequence[int], undone: set[str]) -> list[Outcome]:

@@ -113,7 +113,7 @@ def ground_of(place: Place, roots: RootFds, policy: Policy, now: float) -> Groun
     for session, when in journal.done_since(roots, min_idle.before(now, zone), Verb.RECOVER).items():
         spared[session] = Protected("it was recovered a moment ago", min_idle.after(when, zone))
     for session, when in journal.done_since(roots, ripe, Verb.RESTORE).items():
-        spared[session] = Protected("it was brought back by hand", keep_for.after(when, zone))
+        spared[session] = Protected("it was brought back by hand", keep_for.after(when, zone), by_hand=True)
     return Ground(
         place,
         lambda: trash.list_trash(roots, lambda run: names.run_time(run) < ripe),

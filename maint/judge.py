@@ -26,10 +26,14 @@ PROTECTED_STATES = frozenset({State.LIVE, State.UNKNOWN})
 
 
 class Protected(msgspec.Struct, frozen=True):
-    """No pass is asked about this session: why, and until when if that will pass by itself."""
+    """No pass is asked about this session: why, and until when if that will pass by itself.
+
+    ``by_hand`` says that somebody has brought it back, with what lay beside it and pointed at it.
+    """
 
     reason: str
     until: float | None = None
+    by_hand: bool = False
 
 
 EMPTY: Mapping[str, Protected] = MappingProxyType({})
@@ -221,6 +225,10 @@ class Judge:
             if subject.last_changed > self._idle_before:
                 text = f"changed less than min_idle {self._min_idle} ago"
                 told = step, Wait(text, subject.last_changed, self._min_idle)
+                continue
+            spared = None if isinstance(subject, Index) else self.spared.get(subject.session or subject.id)
+            if spared is not None and spared.by_hand:
+                told = step, No(spared.reason)
                 continue
             told = step, step.judge(subject)
             if isinstance(told[1], Act):

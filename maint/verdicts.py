@@ -21,6 +21,10 @@ class No(msgspec.Struct, frozen=True, gc=False):
     reason: str
 
 
+STILL_MARKED = No("its recorder still has it marked as the one that it records: recover it first")
+"""What passes say that would take a session away into whose name its recorder may go on (`store.facts.Session.recording`)."""
+
+
 class _ComesOfAge(msgspec.Struct, frozen=True, gc=False):
     """What comes of age when it is as old as ``age``, counted from the moment ``since``.
 

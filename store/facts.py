@@ -139,6 +139,11 @@ class Session(msgspec.Struct, frozen=True, array_like=True, gc=False):
     not: it stays for as long as this one does.
     """
 
+    recording: bool = False
+    """Whether its recorder still has it marked as the one that it records, although it has crashed: it would go on
+    into whatever has the name of it.
+    """
+
     @property
     def path(self) -> str:
         return self.members[0].path

@@ -13,11 +13,10 @@ Not guarded: that the file is ours. What is restored from it stays within the st
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 
 import msgspec
 
-from store import durable, frames, manifest, names, opening, packing
+from store import durable, frames, looking, manifest, names, opening, packing
 from store.facts import Member
 from store.frames import Damaged, Span
 from store.manifest import Entry, PackedMember
@@ -272,32 +271,41 @@ def look_at_all(roots: RootFds, is_session: Callable[[str, str], object]) -> Ite
 
 
 def find(roots: RootFds, is_session: Callable[[str, str], object]) -> Iterator[str]:
-    """The paths below the first root of all files that by their names are sessions archived so, in order.
+    """The names in the first root of all files that by them are sessions archived so, in order.
 
-    ``is_session`` is asked for the place of each session; no link is followed.
+    ``is_session`` is asked for the place of each session. Only what lies in the root itself is made such a file; what
+    a program compresses in folders below that is its own. So is a file that does not even end as ours do, while the
+    session itself lies beside it: of ours, no truncation could be told there otherwise.
     """
-    yield from _find_in(roots[roots.first], roots.first, "", is_session)
-
-
-def _find_in(folder: int, root: str, above: str, is_session: Callable[[str, str], object]) -> Iterator[str]:
+    folder, root = roots[roots.first], roots.first
     with os.scandir(folder) as listed:
-        found = sorted(
-            (each.name, each.is_dir(follow_symlinks=False))
+        found = [
+            each.name
             for each in listed
-            if each.name.endswith(names.ZST) or each.is_dir(follow_symlinks=False)
-        )
-    for name, is_folder in found:
-        path = f"{above}{name}"
-        if is_folder:
-            if names.is_ours(path):
-                continue
-            with suppress(OSError):  # another user's, or gone
-                fd = os.open(name, opening.FOLDER_FLAGS, dir_fd=folder)
-                try:
-                    yield from _find_in(fd, root, f"{path}/", is_session)
-                finally:
-                    os.close(fd)
+            if each.name.endswith(names.ZST) and not each.is_dir(follow_symlinks=False)
+        ]
+    for name in sorted(found):
+        place = names.parse_zst_path(name)
+        if place is None or not is_session(root, place):
             continue
-        place = names.parse_zst_path(path)
-        if place is not None and is_session(root, place):
-            yield path
+        if looking.stat_at(folder, place) is not None and not _ends_as_ours(folder, name):
+            continue
+        yield name
+
+
+def _ends_as_ours(folder: int, name: str) -> bool:
+    """Whether a file ends with a seek table; one that cannot be read may."""
+    try:
+        fd = opening.open_session(folder, name)
+    except OSError:
+        return True
+    try:
+        size = os.fstat(fd).st_size
+        frames.table_size(os.pread(fd, frames.FOOTER_SIZE, max(0, size - frames.FOOTER_SIZE)))
+    except OSError:
+        return True
+    except Damaged:
+        return False
+    finally:
+        os.close(fd)
+    return True

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from maint.actions import Packing, Verb
 from maint.contract import Pass, Setting
-from maint.verdicts import Act, Kept, No, Verdict, Wait
+from maint.verdicts import STILL_MARKED, Act, Kept, No, Verdict, Wait
 from policies import Duration, Folder, Level, Misread, PassOptions, option
 from store.facts import Member, Session, State
 
@@ -68,6 +68,8 @@ class Archive(Pass):
         def judge(session: Session) -> Verdict:
             if not session.ended_before(threshold):
                 return Wait(young, session.ended, options.older_than)
+            if session.recording and not keeps:  # a copy takes nothing away
+                return STILL_MARKED
             if payload and (refusal := _not_apart(session)):
                 return refusal
             if as_file and not _is_one_file(session.payload if payload else session.members):

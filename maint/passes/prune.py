@@ -15,7 +15,7 @@ from typing import ClassVar, Literal
 
 from maint.actions import Verb
 from maint.contract import Candidate, Pass, Setting
-from maint.verdicts import Act, Compare, Kept, Verdict, Wait
+from maint.verdicts import STILL_MARKED, Act, Compare, Kept, Verdict, Wait
 from policies import Duration, Keep, PassOptions, Size, option, retention
 from store.facts import Session
 
@@ -56,12 +56,14 @@ class Prune(Pass):
 
         def judge(session: Session) -> Verdict:
             if session.ended_before(threshold):
-                return gone
+                return STILL_MARKED if session.recording else gone
             return Wait(young, session.ended, options.older_than)
 
         def judge_in_group(session: Session) -> Verdict:
             group = tuple(str(getattr(session, key)) for key in group_by)
             held = marks(session.name, session.tags) if marks is not None else ()
+            if session.recording:
+                held = (*held, STILL_MARKED.reason)
             old = session.ended_before(threshold)
             reason = gone.reason if old else young
             return Compare(reason, session.ended, options.older_than, group, old=old, held=held)

@@ -12,7 +12,7 @@ from store.facts import Index, Session, State
 
 _CRASHED, _RECOVERED = State.CRASHED, State.RECOVERED  # looked up once, because that is slow
 _HEALTHY = No("it is not crashed")
-_UNMENDABLE = No("it crashed, but there is nothing in it to be mended")
+_UNMENDABLE = No("it crashed, and cannot be made whole")
 _EMPTY = No("nothing was recorded in it, so it goes the way of the empty ones")
 
 

@@ -57,7 +57,7 @@ def no_wait_for_names(plant: pytest.MonkeyPatch) -> None:
 
 PACKS = (no_wait_for_packs, "rec: archive", Loss.BYTES, "lost at once")
 BYTES = (no_wait_for_bytes, "rec: restore many", Loss.BYTES, "not done")
-NAMES = (no_wait_for_names, "rec: undo", Loss.ALL, "not done")
+NAMES = (no_wait_for_names, "rec: sweep", Loss.ALL, "not done")
 """On ext4 and xfs the last line of the journal takes all names to the disk with it."""
 
 

@@ -787,3 +787,38 @@ def test_clock_behind_the_last_run_stops_all_that_goes_by_age(verb: Verb) -> Non
     assert clock_refusal("rec", NOW, NOW + 60, Counter({verb: 1})) is not None
     assert clock_refusal("rec", NOW, NOW, Counter({verb: 1})) is None
     assert clock_refusal("rec", NOW, NOW + 60, Counter({Verb.RECOVER: 1})) is None
+
+
+# What somebody still points at, and what he has brought back.
+
+
+@pytest.mark.parametrize("passes", [ARCHIVE, PRUNE])
+def test_session_that_its_recorder_still_has_marked_is_not_taken_away(passes: str) -> None:
+    told = verdict(passes, crashed(recording=True))
+    assert isinstance(told, No)
+    assert "recover it first" in told.reason
+    assert isinstance(verdict(passes, crashed()), Act)
+    keep = "  - archive: {older_than: 7d, originals: keep}\n"
+    assert isinstance(verdict(keep, crashed(recording=True)), Act)  # a copy takes nothing away
+
+
+def test_session_that_its_recorder_still_has_marked_is_kept_in_every_comparison() -> None:
+    passes = "  - prune: {older_than: 7d, max_count: 1}\n"
+    told = verdict(passes, crashed(recording=True))
+    assert isinstance(told, Compare)
+    assert len(told.held) == 1
+    assert claim(RECOVER + passes, crashed(recording=True)) == "recover"
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_locks_and_litter_that_were_brought_back_by_hand_stay_for_as_long_as_sessions_do(
+    by_hand: bool,
+) -> None:
+    why = "it was brought back by hand"
+    spared = {each: Protected(why, NOW + DAY, by_hand=by_hand) for each in ("s1", "recording.lock", "a.tmp")}
+    bound = judge(LOCKS + LITTER, spared=spared)
+    of_locks = [lock(), lock(id="recording.json", session="s1")]
+    of_litter = [leftover(), leftover(id="s1.tmp", session="s1")]
+    told = [bound.other(bound.locks, each) for each in of_locks]
+    told += [bound.other(bound.leftovers, each) for each in of_litter]
+    assert [type(each[1]) for each in told if each is not None] == [No if by_hand else Act] * 4

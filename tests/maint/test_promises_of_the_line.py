@@ -273,6 +273,35 @@ def test_undo_says_where_the_packs_are_that_it_cannot_see(world: World) -> None:
     assert world.maint("undo", run).code == 0
 
 
+def test_litter_and_locks_that_an_undo_has_brought_back_are_left_alone_for_a_while(world: World) -> None:
+    (world.sessions / f"{session_id(9)}.ndjson.tmp").write_bytes(b"x")
+    world.age(world.sessions / f"{session_id(9)}.ndjson.tmp", 9.0)
+    world.lock(1, days=9.0)
+    done = world.maint("sweep", "--json").summary["done"]
+    assert done["remove-litter"] == 1
+    assert done["unlock"] > 0
+    (run,) = world.journals()
+    assert world.maint("undo", run).code == 0
+    assert world.maint("sweep", "--json").summary["done"] == {}
+    world.ahead = 20 * DAY
+    assert world.maint("sweep", "--json").summary["done"] == done
+
+
+def test_recording_that_is_still_marked_is_recovered_and_not_archived(world: World) -> None:
+    world.add("crashed", 1, days=40.0)
+    world.lock(1, days=40.0)
+    answer = world.maint("archive", "--older-than", "30d", "--json")
+    assert (answer.summary["planned"], packs(world)) == ({}, [])
+    world.policy_file.write_text(policy_text(ARCHIVE))
+    assert "recover it first" in world.maint("explain", session_id(1)).out
+    assert world.maint("sweep", "--json").summary["done"] == {}
+    world.policy_file.write_text(policy_text())
+    assert world.maint("sweep", "--json").summary["done"]["recover"] == 1
+    world.policy_file.write_text(policy_text(ARCHIVE))
+    world.ahead = 7200.0
+    assert world.maint("sweep", "--json").summary["done"] == {"archive": 1}
+
+
 # Restoring.
 
 

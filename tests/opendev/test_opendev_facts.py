@@ -480,6 +480,37 @@ def test_session_is_not_empty_with_any_of_these(store: OpendevStore, more: dict[
     assert state_of(store, **(COMPLETE_EMPTY | more)) == (State.COMPLETE, False)
 
 
+TELLS = [
+    event(ID, 2, "FileChangeRecorded", BEGAN, file_change={"type": "created", "file_path": "x"}),
+    event(ID, 2, "MessageEdited", BEGAN, seq=0, content="edited"),
+    event(ID, 2, "TitleChanged", BEGAN, title="what was asked"),
+    event(ID, 2, "Tombstone", BEGAN, undo_to_seq=1, reason="x"),
+    event(ID, 2, "ToolOutputAdded", BEGAN, content="of a later version"),
+    b"no event\n",
+]
+
+
+@pytest.mark.parametrize("told", TELLS)
+def test_session_is_not_empty_with_an_event_of_anything_said_or_done(
+    store: OpendevStore, told: bytes
+) -> None:
+    assert state_of(store, **COMPLETE_EMPTY, events=CREATED + told) == (State.COMPLETE, False)
+
+
+@pytest.mark.parametrize("told", TELLS[:-1])
+def test_event_log_that_is_alone_is_not_empty_with_such_an_event(store: OpendevStore, told: bytes) -> None:
+    assert state_of(store, events=CREATED + told) == (State.CRASHED, False)
+
+
+@pytest.mark.parametrize("kind", ["MetadataUpdated", "SessionArchived", "SessionUnarchived"])
+def test_event_for_which_nobody_said_or_did_anything_fills_no_session(store: OpendevStore, kind: str) -> None:
+    told = event(ID, 2, kind, BEGAN, key="mode", value="plan", time_archived="2026-01-01T00:00:00Z")
+    assert state_of(store, **COMPLETE_EMPTY, events=CREATED + told + bytes(9) + b"\n") == (
+        State.COMPLETE,
+        True,
+    )
+
+
 def test_session_that_changed_files_is_not_empty(store: OpendevStore) -> None:
     store.put(f"file-history/{ID}/manifest.json", b"{}")
     assert state_of(store, **COMPLETE_EMPTY) == (State.COMPLETE, False)

@@ -4,10 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
-from outrig_world import DAY, ENDED, HOUR, ID, NOW, OTHER, STDERR, OutrigStore, paths
+from outrig_world import DAY, ENDED, GOING, HOUR, ID, NOW, OTHER, STDERR, OutrigStore, paths
 
 from store.facts import State
 from store.layouts.outrig import LAYOUT
+from store.layouts.outrig.specimens import finished
 
 
 @pytest.fixture
@@ -23,6 +24,20 @@ def test_temp_file_beside_a_record_is_litter_of_that_session(store: OutrigStore)
     assert (paths(found.members), found.last_changed) == ([f"{ID}/.tmpQ3xZ9k"], NOW - 3 * DAY)
     assert paths(store.facts().members) == [f"{ID}/session.json"]
     assert store.problems() == []
+
+
+def test_temp_file_with_the_end_that_its_record_lacks_is_kept(store: OutrigStore) -> None:
+    folder = store.session(GOING, age=9 * DAY)
+    temp = store.put(".tmpQ3xZ9k", ENDED, 3 * DAY, within=folder)
+    assert store.leftovers() == {}
+    assert "a record with the end that its own lacks" in store.problems()[0]
+    temp.write_bytes(ENDED[:-9])
+    assert [each.session for each in store.leftovers().values()] == [ID]
+    temp.write_bytes(finished(OTHER, NOW - 3 * DAY))
+    assert [each.session for each in store.leftovers().values()] == [ID]
+    (folder / "session.json").write_bytes(ENDED)
+    temp.write_bytes(ENDED)
+    assert [each.session for each in store.leftovers().values()] == [ID]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from rec_world import (
 )
 
 from store.facts import Session, State
+from store.layouts.rec.records import rename_header
 from store.layouts.rec.specimens import command, footer, header
 
 MEBIBYTE = 1 << 20
@@ -406,3 +407,45 @@ def test_footer_that_counts_commands_that_are_not_there_is_empty(store: RecStore
 
 def test_footer_that_counts_no_commands_does_not_empty_a_session(store: RecStore) -> None:
     assert state_of(store, HEAD + ONE + footer(BEGAN + 9, 0))[1] is False
+
+
+# What recovering must not make of a session.
+
+
+@pytest.mark.parametrize("rest", [b"", FOOT, footer(BEGAN + 9, 0), LEAKED + FOOT])
+def test_session_that_was_recovered_was_not_empty(store: RecStore, rest: bytes) -> None:
+    assert state_of(store, rename_header(HEAD, "recovered-x") + rest) == (State.RECOVERED, False)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        TORN,
+        TORN + b"\n",
+        b"no record\n",
+        TORN + b"\n" + FOOT + b"x",
+        LEAKED + TORN,
+        b"no record\n" + bytes(9),
+    ],
+)
+def test_session_of_which_nothing_would_be_left_is_not_to_be_mended(store: RecStore, rest: bytes) -> None:
+    store.session(HEAD + rest)
+    facts = store.facts()
+    assert (facts.state, facts.empty, facts.mendable) == (State.CRASHED, False, False)
+    assert "all that was recorded in it" in facts.evidence
+
+
+@pytest.mark.parametrize("rest", [ONE + TORN, bytes(40) + TWO + b"x", TORN + ONE, b"no record\n" + ONE[:-1]])
+def test_session_with_a_whole_command_is_to_be_mended(store: RecStore, rest: bytes) -> None:
+    store.session(HEAD + rest)
+    assert (store.facts().state, store.facts().mendable) == (State.CRASHED, True)
+
+
+def test_second_header_is_told_before_anybody_tries_to_mend_it(store: RecStore) -> None:
+    store.session(HEAD + ONE + HEAD + TWO)
+    assert (store.facts().mendable, store.facts().evidence) == (False, "there is a second header in it")
+
+
+def test_command_behind_a_footer_is_told(store: RecStore) -> None:
+    store.session(HEAD + ONE + FOOT + TWO)
+    assert store.facts().evidence == "a command follows its footer"

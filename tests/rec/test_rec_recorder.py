@@ -341,3 +341,13 @@ def test_other_files_in_the_state_folder_are_not_ours_to_know(store: RecStore) -
     store.put("recording.lock.old", str(DEAD).encode(), within=store.state)
     store.put("history.db", b"x", within=store.state)
     assert (store.listing().locks, store.problems()) == ([], [])
+
+
+def test_crashed_session_that_is_still_marked_says_so_as_a_fact(store: RecStore) -> None:
+    store.session(HEAD + ONE)
+    assert not store.facts().recording
+    store.recording()
+    store.lock()
+    assert (store.facts().state, store.facts().recording) == (State.CRASHED, True)
+    store.session(HEAD + ONE + FOOT)
+    assert not store.facts().recording

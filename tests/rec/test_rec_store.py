@@ -7,11 +7,15 @@ from pathlib import Path
 import pytest
 from rec_world import BEGAN, DAY, FOOT, HEAD, ID, NOW, ONE, OTHER, TORN, TWO, RecStore
 
+from store.facts import State
 from store.layouts.rec import LAYOUT
+from store.layouts.rec.records import rename_header
 from store.layouts.rec.specimens import header
 
 UUID = "9b0d6f3a-1c2e-4d5f-8a7b-6c5d4e3f2a1b"
 DATA, STATE = "/home/ana/.local/share/rec", "/home/ana/.local/state/rec"
+
+MARKED = rename_header(HEAD, None)
 
 
 @pytest.fixture
@@ -225,6 +229,74 @@ def test_backup_of_a_deleted_session_is_litter(store: RecStore) -> None:
     # rec's own delete leaves it; it goes to the trash first, like everything.
     store.put(f"{ID}.ndjson.bak", HEAD + ONE + FOOT)
     assert leftovers(store) == {f"{ID}.ndjson.bak": ID}
+
+
+# What a killed save or rename has left, and its session does not have.
+
+
+@pytest.mark.parametrize(
+    ("session", "leftover"),
+    [
+        (HEAD + ONE + TWO + FOOT, HEAD + ONE + FOOT),  # the session went on
+        (HEAD + ONE + FOOT, HEAD),
+        (HEAD + ONE + FOOT, HEAD + FOOT),
+        (HEAD + ONE + FOOT, HEAD + ONE[:-9]),
+        (HEAD + ONE + FOOT, b"\n \n" + HEAD + ONE),
+        (HEAD + ONE.replace(b"\n", b"\r\n") + FOOT, HEAD + (ONE + FOOT).replace(b"\n", b"\r\n")),
+        (HEAD.replace(b'"name":"', b'"name":"a longer one of ') + ONE + FOOT, HEAD + ONE + FOOT),
+        (HEAD + ONE + FOOT, b""),
+        (HEAD + ONE + FOOT, bytes(99)),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["tmp", "bak"])
+def test_leftover_whose_session_has_all_that_is_in_it_is_litter(
+    store: RecStore, session: bytes, leftover: bytes, suffix: str
+) -> None:
+    store.session(session)
+    store.put(f"{ID}.ndjson.{suffix}", leftover)
+    assert leftovers(store) == {f"{ID}.ndjson.{suffix}": ID}
+    assert store.facts().state is State.COMPLETE
+
+
+@pytest.mark.parametrize(
+    ("session", "leftover"),
+    [
+        (HEAD + ONE + FOOT, HEAD + ONE + TWO + FOOT),
+        (HEAD + FOOT, HEAD + ONE),
+        (HEAD + TWO + ONE + FOOT, HEAD + ONE),
+        (HEAD + ONE + FOOT, HEAD + b"no record\n"),
+        (HEAD + ONE + FOOT, TWO + FOOT),
+        (HEAD + ONE + FOOT, HEAD + (ONE * 4000) + FOOT),
+    ],
+)
+def test_temp_file_that_holds_what_its_session_does_not_is_kept(
+    store: RecStore, session: bytes, leftover: bytes
+) -> None:
+    store.session(session)
+    store.put(f"{ID}.ndjson.tmp", leftover)
+    assert leftovers(store) == {}
+    (problem,) = store.problems()
+    assert "it holds what its session" in problem
+    (store.sessions / f"{ID}.ndjson.tmp").rename(store.sessions / f"{ID}.ndjson.bak")
+    assert leftovers(store) == {f"{ID}.ndjson.bak": ID}  # the session ended well, and is the later one
+
+
+@pytest.mark.parametrize("session", [b"", HEAD, HEAD + ONE[:-9], bytes(64), TORN, MARKED + FOOT])
+@pytest.mark.parametrize("suffix", ["tmp", "bak"])
+def test_session_that_is_less_than_what_lies_beside_it_is_nobodys_to_decide_about(
+    store: RecStore, session: bytes, suffix: str
+) -> None:
+    store.session(session)
+    store.put(f"{ID}.ndjson.{suffix}", HEAD + ONE + FOOT)
+    assert (store.facts().state, leftovers(store)) == (State.UNKNOWN, {})
+
+
+def test_temp_file_of_a_killed_import_is_kept(store: RecStore) -> None:
+    store.put(f"{ID}.ndjson.tmp", HEAD + ONE + FOOT)
+    assert leftovers(store) == {}
+    assert "give it that name to have one" in store.problems()[0]
+    store.put(f"{ID}.ndjson.tmp", HEAD + ONE[:-9])
+    assert leftovers(store) == {f"{ID}.ndjson.tmp": ID}
 
 
 def test_temp_file_of_the_aliases_is_litter(store: RecStore) -> None:

@@ -1,4 +1,4 @@
-"""The weaknesses of rec that its notes number W1 to W17, and what is done about each that concerns us.
+"""The weaknesses of rec that its notes number W1 to W17, two more, and what is done about each that concerns us.
 
 W10 (no fsync of folders) is the business of `tests/store`; W17 (upstream's tests run in the user's own store) is
 seen to in `test_real_rec`.
@@ -53,6 +53,13 @@ def store(tmp_path: Path) -> RecStore:
 def policy(tmp_path: Path) -> Policy:
     file = tmp_path / "policy.yaml"
     file.write_text(POLICY)
+    return maint.load(str(file))
+
+
+def rules(tmp_path: Path, passes: str) -> Policy:
+    """A policy of these passes alone."""
+    file = tmp_path / "rules.yaml"
+    file.write_text(f"version: 1\ntimezone: UTC\npasses:\n{passes}")
     return maint.load(str(file))
 
 
@@ -339,6 +346,39 @@ def test_no_temp_file_and_no_backup_is_left_beside_the_sessions(store: RecStore,
     store.session(HEAD + ONE, age=3 * DAY)
     sweep(store, policy)
     assert sorted(os.listdir(store.sessions)) == [".maint", f"{ID}.ndjson"]
+
+
+@pytest.mark.parametrize("damaged", [b"", HEAD + ONE[:-9], TORN, bytes(99)])
+def test_w18_neither_of_two_goes_of_which_each_has_what_the_other_lacks(
+    store: RecStore, policy: Policy, damaged: bytes
+) -> None:
+    session = store.session(damaged, age=9 * DAY)
+    backup = store.put(f"{ID}.ndjson.bak", HEAD + ONE + FOOT, 9 * DAY)
+    for _ in range(3):
+        sweep(store, policy)
+    assert (session.read_bytes(), backup.read_bytes()) == (damaged, HEAD + ONE + FOOT)
+
+
+def test_w18_session_under_the_name_of_a_temp_file_is_kept_and_told(store: RecStore, policy: Policy) -> None:
+    temp = store.put(f"{ID}.ndjson.tmp", HEAD + ONE + FOOT, 9 * DAY)
+    run = sweep(store, policy)
+    assert "give it that name to have one" in run.summary.problems[0].text
+    temp.rename(store.sessions / f"{ID}.ndjson")
+    assert store.facts().state is State.COMPLETE
+
+
+def test_w19_recording_that_is_still_marked_goes_nowhere_before_it_was_recovered(
+    store: RecStore, tmp_path: Path
+) -> None:
+    session = store.session(HEAD + ONE, age=60 * DAY)
+    store.recording(age=60 * DAY)
+    store.lock(age=60 * DAY)
+    for passes in ("  - archive: {older_than: 30d}\n", "  - prune: {older_than: 30d}\n"):
+        assert sweep(store, rules(tmp_path, passes)).summary.done == {}
+    assert session.read_bytes() == HEAD + ONE
+    both = "  - stale-locks: {idle_for: 24h}\n  - recover: {idle_for: 24h}\n"
+    assert done(store, rules(tmp_path, both))["recover"] == 1
+    assert os.listdir(store.state) == []
 
 
 def test_backup_of_a_failed_rename_is_kept_while_its_session_is_damaged(

@@ -22,6 +22,9 @@ RECOVERED_KEY = "recovered"
 _SAVED_BEHIND = frozenset({"SessionArchived", "SessionUnarchived", "SessionForked"})
 """Events of changes that are saved at once, so that there was a record."""
 
+_SAYS_NOTHING = frozenset({"SessionCreated", "MetadataUpdated", "SessionArchived", "SessionUnarchived"})
+"""Events that no person and no program has to say or do anything for; titles are made from what was said."""
+
 _created = records.decoder(records.Created)
 _added = records.decoder(records.MessageAdded)
 _edited = records.decoder(records.MessageEdited)
@@ -47,8 +50,9 @@ class Log(msgspec.Struct):
     foreign: str | None = None
 
     @property
-    def has_messages(self) -> bool:
-        return any(event.event_type == "MessageAdded" for event in self.events)
+    def tells(self) -> bool:
+        """Whether it tells that something was said or done; of an event that nobody knows it must be assumed."""
+        return any(event.event_type not in _SAYS_NOTHING for event in self.events)
 
     @property
     def was_recovered(self) -> bool:
@@ -85,6 +89,16 @@ def parse(data: bytes, session: str) -> Log:
         start = len(data) if end < 0 else end + 1
         log.whole = start
     return log
+
+
+def tells(lines: bytes) -> bool:
+    """The same of the lines of a log that is not taken apart; one that is no event may tell of anything, but for zeros."""
+    for line in lines.split(b"\n"):
+        if line.strip(b"\0 \t\r"):
+            event = records.decode_envelope(line)
+            if event is None or event.event_type not in _SAYS_NOTHING:
+                return True
+    return False
 
 
 def is_mark(event: Envelope) -> bool:

@@ -204,7 +204,7 @@ def _is_empty(verdict: Verdict, found: Found) -> bool | None:
         return True
     if log.whole is None:
         return None
-    return b"MessageAdded" not in (log.whole[: log.size - log.torn] if verdict.torn else log.whole)
+    return not eventlog.tells(log.whole[: log.size - log.torn] if verdict.torn else log.whole)
 
 
 def unsaved(found: Found) -> Verdict:
@@ -226,9 +226,7 @@ def unsaved(found: Found) -> Verdict:
         evidence += f", and {beside}"
     if log.torn:
         evidence += f"; the log ends in {log.torn} bytes that are no complete event"
-    empty = not (
-        log.has_messages or log.untold or found.copies or (debug is not None and debug.fingerprint.size)
-    )
+    empty = not (log.tells or log.untold or found.copies or (debug is not None and debug.fingerprint.size))
     verdict = Verdict(_CRASHED, evidence, empty=empty)
     try:
         session = eventlog.project(log)

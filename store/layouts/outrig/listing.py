@@ -21,6 +21,7 @@ from store.layouts.outrig.contents import Logs
 from store.layouts.outrig.grammar import LAUNCHER, LOGS, RECORD, SESSIONS, is_entry, is_sid
 from store.layouts.outrig.links import Lead, Link, follow
 from store.layouts.outrig.podman import Containers
+from store.layouts.outrig.records import LIMIT, Record, as_record, undecodable
 from store.names import FOLDER, printable
 
 NO_RECORD = "session folder without a record"
@@ -49,6 +50,15 @@ def list_store(place: Place, moment: Moment) -> Listing:
         return _Lister(place, root).listing(moment)
     finally:
         os.close(root)
+
+
+def _record_in(folder: int, name: str) -> Record:
+    """The record in a file; OSError, or one of `undecodable`, where there is none."""
+    fd = opening.open_session(folder, name)
+    try:
+        return as_record(os.pread(fd, LIMIT, 0))
+    finally:
+        os.close(fd)
 
 
 class _Lister:
@@ -146,6 +156,10 @@ class _Lister:
         """What lies beside a record: leftovers of killed writes, and what is not outrig's."""
         temps = contents.temps(fd, root, prefix, found, os.fstat(fd))
         for member in temps:
+            if self._is_missed(fd, member.path.rpartition("/")[2]):
+                what = f"{member.path.rpartition('/')[2]}, a record with the end that its own lacks"
+                self._tell(name, f"holds {what}: give it the name {RECORD}, or remove it", grave=True)
+                continue
             id_ = f"{name}/{member.path.rpartition('/')[2]}"
             self._leave(id_, TEMP, (member,), member.fingerprint.size, session=name)
         others = [each for each in contents.strangers(found, temps) if each != FOLDER]
@@ -156,6 +170,15 @@ class _Lister:
                     name,
                     f"holds what outrig did not make, and will go on holding it: {contents.shown(others)}",
                 )
+
+    @staticmethod
+    def _is_missed(fd: int, temp: str) -> bool:
+        """Whether a temp file is the record as outrig meant to leave it, and had no time to put it in its place."""
+        try:
+            new, own = _record_in(fd, temp), _record_in(fd, RECORD)
+        except (*undecodable, OSError):
+            return False
+        return new.id == own.id and new.exit_code is not None and own.exit_code is None
 
     def _judge_litter(self, running: frozenset[str]) -> None:
         for name in (*self._bare, *self._dangling):

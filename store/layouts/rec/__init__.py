@@ -12,24 +12,21 @@ neither setting is honoured here.
 """
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
-from store import edges, opening
+import msgspec
+
+from store import opening
 from store.facts import Leftover, Listing, Member, Place, Problem, Session, State
 from store.layout import Layout, Mend, Moment, Specimen, xdg_folder
+from store.layouts.rec.leftovers import ALIASES_TMP, Treasure, is_leftover, look_at, of_aliases
 from store.layouts.rec.mend import RecMend
-from store.layouts.rec.reading import ENTRY, SUFFIX, read_ends, read_sessions
+from store.layouts.rec.reading import ENTRY, SUFFIX, read_sessions
 from store.layouts.rec.recorder import LOCK, PENDING, STATE, read_recorder
 from store.layouts.rec.records import Command, Footer, Header, decode
 from store.listing import Listed, names_in
 from store.names import printable
-
-_UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-_LEFTOVER = re.compile(rf"({_UUID})\.ndjson\.(tmp|bak)")
-ALIASES_TMP = "aliases.json.tmp"
-_WHAT = {"tmp": "temp file of an interrupted save", "bak": "backup of an interrupted rename, tag or edit"}
 
 
 class RecLayout(Layout):
@@ -61,6 +58,7 @@ class RecLayout(Layout):
         others: list[str] = []
         leftovers: list[Leftover] = []
         problems: list[Problem] = []
+        treasured: set[str] = set()
         is_entry = ENTRY.fullmatch
         try:
             for names in names_in(folder):
@@ -72,18 +70,22 @@ class RecLayout(Layout):
                 if name.endswith(SUFFIX):
                     text = "its name cannot be one of rec's session files; left alone"
                     problems.append(Problem(place.name, printable(name), text))
-                elif (match := _LEFTOVER.fullmatch(name)) is not None:
-                    match _leftover(place, folder, name, match[1], match[2]):
+                elif is_leftover(name):
+                    match look_at(place, folder, name):
                         case Problem() as problem:
                             problems.append(problem)
                         case Leftover() as leftover:
                             leftovers.append(leftover)
+                        case Treasure(session, problem):
+                            problems.append(problem)
+                            treasured.add(f"{session}{SUFFIX}")
                         case None:
                             pass  # gone since it was listed: the save went through
         finally:
             os.close(folder)
-        leftovers += _alias_leftover(place)
+        leftovers += of_aliases(place)
         recorder, locks, more = read_recorder(place, moment, listed := entries.in_order())
+        recorder = msgspec.structs.replace(recorder, treasured=frozenset(treasured))
         return Listing(
             listed, recorder, locks, sorted(leftovers, key=lambda found: found.id), problems + more
         )
@@ -97,7 +99,7 @@ class RecLayout(Layout):
     def knows(self, root: str, path: str) -> bool:
         match root:
             case "sessions":
-                return ENTRY.fullmatch(path) is not None or _LEFTOVER.fullmatch(path) is not None
+                return ENTRY.fullmatch(path) is not None or is_leftover(path)
             case "state":
                 return path in (LOCK, STATE, PENDING)
             case _:
@@ -143,70 +145,6 @@ def _guess_state(sessions: str, env: Mapping[str, str], home: str) -> str | None
         return sessions.removesuffix("/sessions") + "/state"
     beside = f"{os.path.dirname(sessions)}/state"
     return beside if os.path.isdir(beside) else None
-
-
-def _leftover(place: Place, folder: int, name: str, session: str, suffix: str) -> Leftover | Problem | None:
-    try:
-        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
-    refusal = opening.refuse_reason(found, os.fstat(folder))
-    if refusal is not None:
-        return Problem(place.name, printable(name), f"expected a file of rec's, found {refusal}; left alone")
-    if suffix == "bak" and not _is_healthy(folder, f"{session}{SUFFIX}"):
-        text = f"the backup is kept, because its session {session} is damaged: compare the two and remove one"
-        return Problem(place.name, printable(name), text)
-    return Leftover(
-        store=place.name,
-        kind=place.kind,
-        id=name,
-        what=_WHAT[suffix],
-        members=(Member("sessions", name, opening.fingerprint(found)),),
-        bytes=found.st_size,
-        last_changed=found.st_mtime,
-        session=session,
-    )
-
-
-def _is_healthy(folder: int, entry: str) -> bool:
-    """Whether a session is whole, or gone because its owner deleted it: then its backup serves nobody."""
-    try:
-        fd = opening.open_session(folder, entry)
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    try:
-        ends = read_ends(edges.read_edges(fd, os.fstat(fd).st_size))
-    except OSError:
-        return False
-    finally:
-        os.close(fd)
-    return ends.state in (State.COMPLETE, State.RECOVERED)
-
-
-def _alias_leftover(place: Place) -> list[Leftover]:
-    """The temp file of an interrupted save of the aliases, beside the sessions folder."""
-    name = ALIASES_TMP
-    root = place.roots.get("data")
-    try:
-        found = os.stat(f"{root}/{name}", follow_symlinks=False)
-        around = os.stat(root or "/")
-    except OSError:
-        return []
-    if opening.refuse_reason(found, around) is not None:
-        return []
-    return [
-        Leftover(
-            store=place.name,
-            kind=place.kind,
-            id=name,
-            what="temp file of an interrupted save of the aliases",
-            members=(Member("data", name, opening.fingerprint(found)),),
-            bytes=found.st_size,
-            last_changed=found.st_mtime,
-        )
-    ]
 
 
 LAYOUT = RecLayout()

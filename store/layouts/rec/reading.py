@@ -25,6 +25,7 @@ from store.layouts.rec.records import (
     decode_header,
     is_foreign,
     is_leaked_stop,
+    split_records,
     type_error,
 )
 from store.leases import Lease
@@ -54,6 +55,8 @@ class Ends(msgspec.Struct, gc=False):
     last: Command | None = None
     records: int | None = None
     empty: bool | None = None
+    mendable: bool = True
+    recording: bool = False
 
 
 def read_sessions(place: Place, recorder: Recorder, entries: Iterable[str]) -> Iterator[Session | Problem]:
@@ -107,7 +110,7 @@ def _session(place: Place, entry: str, ends: Ends, found: os.stat_result, last_c
         name, started_at, tags = header.name, header.started_at, header.tags
         project = header.env.PWD if header.env is not None else None
     last_record_at = None if last is None else last.started_at if last.ended_at is None else last.ended_at
-    return Session(
+    session = Session(
         place.name,
         place.kind,
         entry[:-SUFFIX_LENGTH],
@@ -125,7 +128,10 @@ def _session(place: Place, entry: str, ends: Ends, found: os.stat_result, last_c
         ends.empty,
         project,
         tags,
+        False,  # whether it is archived is not for its files to say
+        ends.mendable,
     )
+    return msgspec.structs.replace(session, recording=True) if ends.recording else session
 
 
 def _judge(recorder: Recorder, entry: str, fd: int, ends: Ends, last_changed: float) -> float:
@@ -147,6 +153,11 @@ def _judge(recorder: Recorder, entry: str, fd: int, ends: Ends, last_changed: fl
         _judge_recording(recorder, ends, last_changed)
     if ends.state is _CRASHED and leases.probe(fd) is Lease.BUSY:
         ends.state, ends.evidence = _LIVE, "a process has it open for writing"
+    elif entry in recorder.treasured and ends.state is not _LIVE:
+        ends.state, ends.evidence = (
+            _UNKNOWN,
+            "what a save or a rename has left beside it holds more than it does",
+        )
     return last_changed
 
 
@@ -157,6 +168,7 @@ def _judge_recording(recorder: Recorder, ends: Ends, last_changed: float) -> Non
     elif last_changed > recorder.live_after:
         ends.state, ends.evidence = _LIVE, "it is being recorded, and was active lately"
     else:
+        ends.recording = True
         ends.evidence = f"{ends.evidence}; still marked as being recorded, but silent ({recorder.evidence})"
 
 
@@ -202,7 +214,9 @@ def read_ends(ends: Edges) -> Ends:
     if footer is not None and not torn and header.version <= KNOWN_VERSION and not header.recovered:
         # Nearly all sessions end here.
         return Ends(header, _COMPLETE, "it has a footer", footer, None, records, empty)
-    state = _CRASHED
+    if header.recovered:
+        empty = False  # what was recovered was not empty, or it would not have been
+    state, mendable = _CRASHED, True
     if header.version > KNOWN_VERSION:
         state, evidence = (
             _UNKNOWN,
@@ -222,7 +236,37 @@ def read_ends(ends: Edges) -> Ends:
         evidence = "its last line is no record"
     else:
         evidence = "it has no footer"
-    return Ends(header, state, evidence, footer, command, records, empty)
+    if state is _CRASHED and whole is not None and not empty:
+        # What is too long to be read with its ends is looked at by whoever would mend it.
+        evidence, mendable = _inside(whole if whole_tail else whole[:last_end], header, evidence, torn)
+    return Ends(header, state, evidence, footer, command, records, empty, mendable)
+
+
+def _inside(lines: bytes, header: Header, evidence: str, torn: int) -> tuple[str, bool]:
+    """Of a crashed session that was read whole: what is wrong with it, and whether it can be made whole.
+
+    Where all that was recorded is no complete command it is left as it is: mended, it would be one in which nothing
+    was, and in the end nothing would be left of it.
+    """
+    kept, lost = False, torn > 0
+    ended = follows = False
+    for line in filter(bytes.strip, lines.split(b"\n")[1:]):
+        for piece in [line] if decode(line) is not None else split_records(line):
+            match decode(piece):
+                case Header():
+                    return "there is a second header in it", False
+                case Footer():
+                    ended = True
+                case Command() as command:
+                    kept = kept or not is_leaked_stop(command, header.started_at)
+                    follows, ended = follows or ended, False
+                case None:
+                    lost = True
+    if follows:
+        evidence = f"a command follows its footer{f'; {evidence}' if torn else ''}"
+    if lost and not kept:
+        return f"{evidence}, and that is all that was recorded in it", False
+    return evidence, True
 
 
 def _without_line(ends: Edges) -> Ends:

@@ -42,6 +42,7 @@ class Recorder(msgspec.Struct, frozen=True):
     ``entry`` is the session file it points at; without one, ``name`` and ``started_at`` may still identify it.
     ``suspects_all`` holds when something is recorded and nobody can tell what: any session may be the one.
     ``silent_since`` is the last sign of life; before ``live_after``, silence has lasted long enough to tell a crash.
+    ``treasured`` are the session files beside which something lies that holds more (`store.layouts.rec.leftovers`).
     """
 
     live_after: float
@@ -52,6 +53,7 @@ class Recorder(msgspec.Struct, frozen=True):
     owner: Owner = Owner.GONE
     evidence: str = ""
     suspects_all: bool = False
+    treasured: frozenset[str] = frozenset()
 
     def points_at(self, entry: str, header: Header) -> bool:
         """Whether this session may be the one that is being recorded."""

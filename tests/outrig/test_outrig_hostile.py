@@ -9,8 +9,9 @@ import msgspec
 import pytest
 from outrig_world import BEGAN, GOING, ID, OTHER, OutrigStore, paths
 
+from store import tree
 from store.facts import Problem, Session, State
-from store.layouts.outrig import LAYOUT, contents
+from store.layouts.outrig import LAYOUT
 from store.layouts.outrig.specimens import finished, record, written
 
 
@@ -92,7 +93,7 @@ def test_record_that_claims_gigabytes_is_not_read(store: OutrigStore) -> None:
 def test_more_logs_than_are_looked_at_make_a_session_unknown(
     store: OutrigStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contents, "MOST", 20)
+    monkeypatch.setattr(tree, "MOST", 20)
     folder = store.session()
     for number in range(20):
         store.put(f"logs/{number}", b"x", within=folder)
@@ -105,7 +106,7 @@ def test_more_logs_than_are_looked_at_make_a_session_unknown(
 def test_more_empty_folders_than_are_looked_at_make_a_session_unknown(
     store: OutrigStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contents, "MOST", 20)
+    monkeypatch.setattr(tree, "MOST", 20)
     folder = store.session()
     for number in range(21):
         (folder / f"logs/{number}").mkdir()

@@ -1,126 +1,22 @@
 """What of outrig's lies in the folder of one session, and what lies there that is not outrig's.
 
-What is guarded: only regular files that are the session's own become members.
-Links, FIFOs, files with a second name, of another user or on another file system, and names that cannot be shown are
-told and left alone; nothing is followed, nothing but folders is opened.
-How deep and how many is bounded, because a server in a container can be made to write whatever somebody likes.
+What is guarded: only regular files that are the session's own become members (`store.tree` reads the logs).
 """
 
 import contextlib
-import errno
 import os
-import stat
 from collections.abc import Iterable
 
 from store import leases, opening
 from store.facts import Fingerprint, Member
-from store.layouts.outrig.grammar import DEPTH, LAUNCHER, LOGS, OWN, is_log_name, is_temp
+from store.layouts.outrig.grammar import LAUNCHER, OWN, is_temp
 from store.leases import Lease
 from store.names import printable
-
-MOST = 100_000
-"""Logs of one session; outrig makes some for each server and helper."""
 
 _ASKED = 64
 """Logs that are asked whether somebody writes to them; the last ones, because old ones are not written to."""
 
 _SHOWN = 3
-
-_NO_FOLDER = (errno.ENOTDIR, errno.ELOOP)
-"""What an open of a folder says of a file or, by the system, of a link."""
-
-
-class Logs:
-    """The files below the logs of one session, and what else was found there.
-
-    ``odd`` are the paths of what is no member, with the reason as a clause; ``bare`` are the folders with nothing in
-    them, as members; ``beyond`` says that there is more than is looked at.
-    """
-
-    __slots__ = ("bare", "beyond", "bytes", "files", "newest", "odd")
-
-    def __init__(self) -> None:
-        self.files: list[Member] = []
-        self.odd: list[tuple[str, str]] = []
-        self.bare: list[Member] = []
-        self.beyond = False
-        self.bytes = 0
-        self.newest = 0.0
-
-    def read(self, folder: int, root: str, prefix: str, around: os.stat_result) -> None:
-        """Look at all logs in the folder of a session, whose paths begin with ``prefix``; OSError if one cannot.
-
-        ``around`` is that folder: what lies on another file system, or belongs to somebody else, is not taken.
-        """
-        path = f"{prefix}{LOGS}"
-        try:
-            fd = os.open(LOGS, opening.FOLDER_FLAGS, dir_fd=folder)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            if error.errno not in _NO_FOLDER:
-                raise
-            self.odd.append((path, "is no folder"))
-            return
-        try:
-            self._walk(fd, root, path, around.st_dev, around.st_uid, 1)
-        finally:
-            os.close(fd)
-        self.files.sort(key=_path_of)
-
-    def _walk(self, fd: int, root: str, path: str, device: int, owner: int, depth: int) -> None:
-        bare = True
-        with os.scandir(fd) as entries:
-            for entry in entries:
-                bare = False
-                name = entry.name
-                inner = f"{path}/{name}"
-                if len(self.files) + len(self.odd) + len(self.bare) >= MOST or depth > DEPTH:
-                    self.beyond = True
-                    return
-                if not is_log_name(name):
-                    self.odd.append((inner, "has a name that cannot be shown"))
-                    continue
-                try:
-                    if entry.is_dir(follow_symlinks=False):
-                        self._descend(fd, name, root, inner, device, owner, depth)
-                        continue
-                    found = entry.stat(follow_symlinks=False)
-                except FileNotFoundError:
-                    continue
-                # The usual file, told by the cheapest questions; `refuse_reason` says what is wrong with another.
-                if (
-                    found.st_nlink != 1
-                    or found.st_uid != owner
-                    or found.st_dev != device
-                    or not stat.S_ISREG(found.st_mode)
-                ):
-                    why = opening.refuse_reason(found, os.fstat(fd))
-                    if why is not None or found.st_dev != device:
-                        self.odd.append((inner, why or "lies on another file system"))
-                        continue
-                self.bytes += found.st_size
-                self.newest = max(self.newest, found.st_mtime)
-                self.files.append(Member(root, inner, opening.fingerprint(found)))
-        if bare:
-            self.bare.append(Member(root, path, opening.fingerprint(os.fstat(fd))))
-
-    def _descend(self, fd: int, name: str, root: str, path: str, device: int, owner: int, depth: int) -> None:
-        try:
-            deeper = os.open(name, opening.FOLDER_FLAGS, dir_fd=fd)
-        except OSError as error:
-            if error.errno not in _NO_FOLDER:
-                raise
-            self.odd.append((path, "is no folder any more"))
-            return
-        try:
-            self._walk(deeper, root, path, device, owner, depth + 1)
-        finally:
-            os.close(deeper)
-
-
-def _path_of(member: Member) -> str:
-    return member.path
 
 
 def launcher(folder: int, root: str, prefix: str, around: os.stat_result) -> Member | str | None:

@@ -11,6 +11,7 @@ is a root of its own (`store.targets`).
 import re
 
 from store.targets import is_target
+from store.tree import DEPTH, is_shown
 
 SESSIONS = "sessions"
 """The label of the root that holds the entries."""
@@ -21,17 +22,12 @@ LOGS = "logs"
 OWN = frozenset({RECORD, LAUNCHER, LOGS})
 """What outrig makes in the folder of a session, and what its own removal takes out of it."""
 
-DEPTH = 32
-"""How deep below the logs folder a log may lie; outrig nests one folder for each generation of helpers."""
-
 _ENTRY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 _SID = re.compile(
     r"[0-9]{4}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])T(?:[01][0-9]|2[0-3])[0-5][0-9][0-5][0-9]-[0-9a-f]{4}",
     re.ASCII,
 )
 _TEMP = re.compile(r"\.tmp[A-Za-z0-9]{6}", re.ASCII)
-_NOT_NAMES = frozenset({"", ".", ".."})
-_LONGEST = 255
 
 is_entry = _ENTRY.fullmatch
 """Whether an entry of this name can be looked after; outrig itself lists any that has a record in it."""
@@ -41,11 +37,6 @@ is_sid = _SID.fullmatch
 
 is_temp = _TEMP.fullmatch
 """Whether an interrupted write of a record leaves files of this name."""
-
-
-def is_log_name(name: str) -> bool:
-    """Whether a file or folder below the logs may be looked after: names that cannot be shown may not."""
-    return name.isprintable() and 0 < len(name) <= _LONGEST and "/" not in name and name not in _NOT_NAMES
 
 
 def knows(root: str, path: str) -> bool:
@@ -78,4 +69,4 @@ def _is_inside(path: str) -> bool:
 
 def _is_log(path: str) -> bool:
     first, *rest = path.split("/")
-    return first == LOGS and 0 < len(rest) <= DEPTH and all(map(is_log_name, rest))
+    return first == LOGS and 0 < len(rest) <= DEPTH and all(map(is_shown, rest))

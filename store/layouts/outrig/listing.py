@@ -17,12 +17,12 @@ from store import opening
 from store.facts import Leftover, Listing, Member, Place, Problem
 from store.layout import Moment
 from store.layouts.outrig import contents, podman
-from store.layouts.outrig.contents import Logs
 from store.layouts.outrig.grammar import LAUNCHER, LOGS, RECORD, SESSIONS, is_entry, is_sid
 from store.layouts.outrig.links import Lead, Link, follow
 from store.layouts.outrig.podman import Containers
 from store.layouts.outrig.records import LIMIT, Record, as_record, undecodable
 from store.names import FOLDER, printable
+from store.tree import Tree
 
 NO_RECORD = "session folder without a record"
 DANGLING = "link to a session folder that is gone"
@@ -222,8 +222,8 @@ class _Lister:
         start = contents.launcher(fd, SESSIONS, prefix, around)
         if isinstance(start, str):
             return f"its {LAUNCHER} {start}"
-        logs = Logs()
-        logs.read(fd, SESSIONS, prefix, around)
+        logs = Tree()
+        logs.read_within(fd, LOGS, SESSIONS, f"{prefix}{LOGS}", around)
         if logs.odd:
             path, why = logs.odd[0]
             return f"{printable(path)} {why}"

@@ -16,8 +16,7 @@ from collections.abc import Iterable, Iterator
 from store import opening, processes
 from store.facts import Fingerprint, Member, Place, Problem, Session, State
 from store.layouts.outrig import contents, links
-from store.layouts.outrig.contents import Logs
-from store.layouts.outrig.grammar import LAUNCHER, RECORD, SESSIONS
+from store.layouts.outrig.grammar import LAUNCHER, LOGS, RECORD, SESSIONS
 from store.layouts.outrig.listing import Context
 from store.layouts.outrig.records import (
     LIMIT,
@@ -28,6 +27,7 @@ from store.layouts.outrig.records import (
     why_undecodable,
 )
 from store.names import printable
+from store.tree import Tree
 
 # An enum's member costs eight times as much to look up on its class, and every session meets several.
 _LIVE, _COMPLETE, _RECOVERED = State.LIVE, State.COMPLETE, State.RECOVERED
@@ -135,10 +135,10 @@ class _Reader:
             content = os.read(fd, found.st_size + 1) if found.st_size <= LIMIT else None
         finally:
             os.close(fd)
-        logs = Logs()
+        logs = Tree()
         unread = ""
         try:
-            logs.read(folder, root, prefix, around)
+            logs.read_within(folder, LOGS, root, f"{prefix}{LOGS}", around)
         except OSError as error:
             unread = f"its logs cannot be read ({error.strerror})"
         if logs.beyond:

@@ -167,6 +167,10 @@ class Session(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self.last_changed
 
 
+FIRST_TIME, LAST_TIME = -62_135_700_000.0, 253_402_400_000.0
+"""The years 1 to 9999, in any zone: what a session says of other times is kept by no pack, because no calendar has them."""
+
+
 class Account(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """What a session's own records said of it when it was archived: the facts that its manifest line keeps."""
 
@@ -187,15 +191,19 @@ def account_of(session: Session) -> Account:
     return Account(
         state=session.state,
         name=session.name,
-        started_at=session.started_at,
-        ended_at=session.ended_at,
-        last_record_at=None if session.ended_at is not None else session.last_record_at,
+        started_at=_in_calendar(session.started_at),
+        ended_at=_in_calendar(session.ended_at),
+        last_record_at=None if session.ended_at is not None else _in_calendar(session.last_record_at),
         records=session.records,
         empty=session.empty,
         project=session.project,
         tags=session.tags,
         rests_on=session.rests_on,
     )
+
+
+def _in_calendar(time: float | None) -> float | None:
+    return time if time is not None and FIRST_TIME <= time <= LAST_TIME else None
 
 
 class Lock(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from store import frames, names, tarring
-from store.facts import Account
+from store.facts import FIRST_TIME, LAST_TIME, Account
 from store.frames import Damaged
 
 FORMAT = 1
@@ -28,7 +28,6 @@ _Size = Annotated[int, Meta(ge=0, le=_MOST_NUMBER)]
 _Moment = Annotated[int, Meta(ge=-_MOST_NUMBER, le=_MOST_NUMBER)]
 _Mode = Annotated[int, Meta(ge=0, le=0o7777)]
 _Owner = Annotated[int, Meta(ge=0, le=(1 << 32) - 2)]  # the one above it would mean nobody
-_FIRST_TIME, _LAST_TIME = -62_135_000_000, 253_402_000_000  # the years 1 to 9999, in any zone
 
 
 class PackedMember(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
@@ -192,9 +191,9 @@ def checked_entry(line: bytes) -> Entry:
     if (
         not entry.members
         or not 0 <= (told.records or 0) <= _MOST_NUMBER
-        or not _FIRST_TIME <= (told.started_at or 0.0) <= _LAST_TIME
-        or not _FIRST_TIME <= (told.ended_at or 0.0) <= _LAST_TIME
-        or not _FIRST_TIME <= (told.last_record_at or 0.0) <= _LAST_TIME
+        or not FIRST_TIME <= (told.started_at or 0.0) <= LAST_TIME
+        or not FIRST_TIME <= (told.ended_at or 0.0) <= LAST_TIME
+        or not FIRST_TIME <= (told.last_record_at or 0.0) <= LAST_TIME
     ):
         raise Damaged("a line of its manifest contradicts itself")
     for member in entry.members:

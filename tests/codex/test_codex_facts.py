@@ -285,3 +285,16 @@ def test_times_of_any_offset_are_times_and_others_are_none(store: Codex) -> None
 )
 def test_record_is_shown_as_a_line(record: bytes, text: str | None) -> None:
     assert LAYOUT.describe("home", "", record.rstrip(b"\n")) == text
+
+
+@pytest.mark.parametrize(
+    "said", [b'{"record_type":"state","x":"\xff"}\n', b'{"record_type":"state","x":"\xed\xa0\x80"}\n']
+)
+def test_byte_that_is_no_text_makes_a_thread_no_empty_one_and_no_error(store: Codex, said: bytes) -> None:
+    assert store.of(early(ID, BEGAN, said=False) + said).empty is False
+
+
+def test_prompt_between_two_surroundings_is_somebodys(store: Codex) -> None:
+    tagged = "<environment_context>x</environment_context>"
+    said = message(BEGAN, "user", f"{tagged} and what I ask {tagged}")
+    assert store.of(header(ID, BEGAN) + said).empty is False

@@ -135,6 +135,23 @@ def test_session_that_somebody_holds_open_is_not_packed_again_and_again(world: W
     assert len(packs(world)) == 2
 
 
+@pytest.mark.parametrize(
+    "began", [-62_135_596_800.0, -62_135_596_800.0 - 86_000, -1e15, 253_402_300_799.0 + 1e6, -1e300]
+)
+def test_time_that_no_calendar_has_keeps_no_other_session_out_of_a_pack(world: World, began: float) -> None:
+    odd = world.add("complete", 1, days=40.0)
+    world.add("complete", 2, days=40.0)
+    lines = odd.read_bytes().splitlines(keepends=True)
+    lines[0] = json.dumps(json.loads(lines[0]) | {"started_at": began}).encode() + b"\n"
+    odd.write_bytes(b"".join(lines))
+    world.age(odd, 40.0)
+    answer = world.maint("archive", "--older-than", "30d", "--json")
+    wanted = 1 if began > world.now else 2  # a time in the future protects
+    assert (answer.code, answer.summary["done"]) == (0, {"archive": wanted})
+    assert world.maint("verify").code == 0
+    assert world.maint("list", "--archived").code == 0
+
+
 @pytest.mark.parametrize(("into", "code"), [("", 2), ("nowhere", 74), ("file", 74)])
 def test_folder_for_packs_that_is_none_is_told_and_nothing_is_done(
     world: World, into: str, code: int

@@ -793,3 +793,127 @@ def test_temp_file_of_a_transcript_is_shown_as_one() -> None:
 
 def test_copies_are_not_shown() -> None:
     assert LAYOUT.describe("data", f"file-history/{ID}/manifest.json", b'"title": "x"') is None
+
+
+# What a session may hold that is not asked about by itself, and when it ended.
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"metadata": {"summary": "what was found"}},
+        {"metadata": {"tags": ["keep"]}},
+        {"metadata": {"plan": "three steps"}},
+        {"context_files": ["/home/ana/app/main.rs"]},
+        {"delivery_context": {"chat": 5}},
+        {"of_a_later_version": [{"role": "user"}]},
+    ],
+    ids=str,
+)
+def test_session_is_not_empty_whose_record_holds_more(store: OpendevStore, more: dict[str, Any]) -> None:
+    said = with_fields(**({"metadata": {}} | more))
+    assert state_of(store, json=said, jsonl=b"") == (State.COMPLETE, False)
+
+
+def test_session_is_empty_whose_record_holds_settings_and_nothing(store: OpendevStore) -> None:
+    settings = {"mode": "plan", "thinking_level": 2, "tags": [], "summary": None, "title": "x"}
+    said = with_fields(metadata=settings, of_a_later_version=None, another={})
+    assert state_of(store, json=said, jsonl=b"") == (State.COMPLETE, True)
+
+
+@pytest.mark.parametrize("name", [f".{ID}.jsonl.tmp", f".{ID}.json.tmp"])
+def test_session_with_a_temp_file_beside_its_log_is_not_empty(store: OpendevStore, name: str) -> None:
+    store.session(events=CREATED)
+    assert store.facts().empty is True
+    store.put(f"{store.project.relative_to(store.data)}/{name}", transcript(ASKED))
+    assert store.facts().empty is False
+
+
+@pytest.mark.parametrize("more", [{"title": "given"}, {"metadata": {"plan": "x"}}])
+def test_session_that_was_created_with_words_is_not_empty(store: OpendevStore, more: dict[str, Any]) -> None:
+    assert state_of(store, events=created(ID, BEGAN, **more)) == (State.CRASHED, False)
+
+
+def test_session_with_copies_that_may_be_its_own_is_not_empty(store: OpendevStore) -> None:
+    store.session(COMPLETE_EMPTY)
+    store.session(COMPLETE_EMPTY, at="projects/-srv-b")
+    assert {each.empty for each in store.sessions().values()} == {True}
+    store.put(f"file-history/{ID}/manifest.json", b"{}")
+    assert {each.empty for each in store.sessions().values()} == {False}
+
+
+def test_session_ended_with_its_last_event_where_that_was_never_saved(store: OpendevStore) -> None:
+    store.session(json=RECORD, jsonl=TALK, events=CREATED + added(ID, 2, "assistant", "x", NOW - HOUR))
+    assert store.facts().ended_at == NOW - HOUR
+    store.session(json=RECORD, jsonl=TALK, events=CREATED)
+    assert store.facts().ended_at == ENDED
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
+def test_time_that_no_calendar_has_in_utc_leaves_a_session_alone(store: OpendevStore, text: str) -> None:
+    store.session(json=with_fields(updated_at=text), jsonl=TALK)
+    assert store.facts().state is State.UNKNOWN
+    store.session(id_=OTHER, json=record(OTHER, BEGAN, ENDED), jsonl=TALK)
+    assert store.damage() != []
+    store.reindex(all_=True)  # the list of the others can be made true
+    assert [each["sessionId"] for each in store.entries()] == [OTHER]
+
+
+def test_half_an_event_as_the_only_word_is_left_as_it_is(store: OpendevStore) -> None:
+    store.session(events=CREATED + SAID[:90])
+    assert (store.facts().empty, store.facts().mendable) == (False, False)
+    assert "all that was said in it" in store.facts().evidence
+
+
+def test_change_of_a_file_that_is_none_leaves_a_log_unmended(store: OpendevStore) -> None:
+    store.session(events=CREATED + event(ID, 2, "FileChangeRecorded", BEGAN, file_change=["x"]))
+    assert store.facts().mendable is False
+
+
+def test_temp_file_that_outlived_a_delete_brings_nothing_back(store: OpendevStore) -> None:
+    answered = message("assistant", "Done.", BEGAN + 9, tool_calls=[])
+    log = CREATED + SAID + event(ID, 3, "MessageAdded", BEGAN + 9, **answered)
+    store.session(events=log)
+    assert store.facts().state is State.UNKNOWN  # deleted by its owner, as far as anybody can tell
+    temp = f"{store.project.relative_to(store.data)}/.{ID}.json.tmp"
+    store.put(temp, RECORD, age=6 * DAY)
+    assert store.facts().state is State.UNKNOWN
+    store.put(temp, RECORD)
+    assert store.facts().state is State.CRASHED
+
+
+# Temp files of saves.
+
+OTHERS = transcript(message("user", "words that stand nowhere else", BEGAN + 5))
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "kept"),
+    [
+        ("jsonl", OTHERS, True),
+        ("jsonl", transcript(ASKED), False),
+        ("jsonl", transcript(ASKED) + OTHERS[:20], False),
+        ("jsonl", b"no message\n", False),
+        ("json", RECORD, False),
+        ("json", RECORD[:90], False),
+        ("json", b"{}", False),
+        ("json", with_fields(metadata={"title": "another one"}), True),
+        ("json", with_fields(file_changes=[{"type": "created", "file_path": "x"}]), True),
+        ("json", with_fields(subagent_sessions={"t": OTHER}), True),
+        ("json", with_fields(messages=[ASKED]), True),
+    ],
+)
+def test_temp_file_is_litter_where_its_session_has_all_that_is_in_it(
+    store: OpendevStore, kind: str, content: bytes, kept: bool
+) -> None:
+    store.session(json=RECORD, jsonl=TALK)
+    store.put(f"{store.project.relative_to(store.data)}/.{ID}.{kind}.tmp", content)
+    told = [each for each in store.problems() if ".tmp" in each]
+    assert (len(told), len(store.litter())) == ((1, 0) if kept else (0, 1))
+
+
+def test_torn_temp_file_with_more_messages_than_its_record_is_kept(store: OpendevStore) -> None:
+    whole = with_fields(messages=[ASKED, ASKED, ANSWERED])
+    store.session(json=with_fields(messages=[ASKED]))
+    store.put(f"{store.project.relative_to(store.data)}/.{ID}.json.tmp", whole[:-9])
+    assert store.litter() == []

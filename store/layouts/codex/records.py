@@ -162,7 +162,11 @@ def says_nothing(line: bytes) -> bool:
 
 
 def _fields(line: bytes) -> set[str]:
-    return set(msgspec.json.decode(line))
+    """The fields of an object; one more than it has where something in it cannot be read, which may be anything."""
+    try:
+        return set(msgspec.json.decode(line))
+    except _ERRORS:
+        return {""}
 
 
 def _is_surroundings(role: object, content: object) -> bool:
@@ -176,7 +180,10 @@ def _is_surroundings(role: object, content: object) -> bool:
 def _is_tagged(text: str) -> bool:
     """Whether a text is one of those that the program puts between tags, and nothing else."""
     whole = text.strip()
-    return any(whole.startswith(f"<{tag}>") and whole.endswith(f"</{tag}>") for tag in _SURROUNDINGS)
+    return any(
+        whole.startswith(f"<{tag}>") and whole.find(f"</{tag}>") == len(whole) - len(f"</{tag}>")
+        for tag in _SURROUNDINGS
+    )
 
 
 def texts_of(content: object) -> list[str]:

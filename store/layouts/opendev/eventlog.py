@@ -22,8 +22,11 @@ RECOVERED_KEY = "recovered"
 _SAVED_BEHIND = frozenset({"SessionArchived", "SessionUnarchived", "SessionForked"})
 """Events of changes that are saved at once, so that there was a record."""
 
-_SAYS_NOTHING = frozenset({"SessionCreated", "MetadataUpdated", "SessionArchived", "SessionUnarchived"})
+_SAYS_NOTHING = frozenset({"SessionArchived", "SessionUnarchived"})
 """Events that no person and no program has to say or do anything for; titles are made from what was said."""
+
+_SETTINGS = frozenset({"mode", "thinking_level", "autonomy_level", "session_model", RECOVERED_KEY})
+"""Keys of metadata that are set for a session in which nothing was said, too."""
 
 _created = records.decoder(records.Created)
 _added = records.decoder(records.MessageAdded)
@@ -31,6 +34,7 @@ _edited = records.decoder(records.MessageEdited)
 _titled = records.decoder(records.TitleChanged)
 _archived = records.decoder(records.SessionArchived)
 _changed_file = records.decoder(records.FileChangeRecorded)
+_file_change = records.decoder(records.FileChange)
 _updated = records.decoder(records.MetadataUpdated)
 _undone = records.decoder(records.Tombstone)
 
@@ -52,7 +56,7 @@ class Log(msgspec.Struct):
     @property
     def tells(self) -> bool:
         """Whether it tells that something was said or done; of an event that nobody knows it must be assumed."""
-        return any(event.event_type not in _SAYS_NOTHING for event in self.events)
+        return any(map(_tells, self.events))
 
     @property
     def was_recovered(self) -> bool:
@@ -96,9 +100,21 @@ def tells(lines: bytes) -> bool:
     for line in lines.split(b"\n"):
         if line.strip(b"\0 \t\r"):
             event = records.decode_envelope(line)
-            if event is None or event.event_type not in _SAYS_NOTHING:
+            if event is None or _tells(event):
                 return True
     return False
+
+
+def _tells(event: Envelope) -> bool:
+    match event.event_type:
+        case "SessionCreated":
+            created = _created(event.data)
+            return created is None or created.title is not None or not created.metadata.keys() <= _SETTINGS
+        case "MetadataUpdated":
+            update = _updated(event.data)
+            return update is None or update.key not in _SETTINGS
+        case other:
+            return other not in _SAYS_NOTHING
 
 
 def is_mark(event: Envelope) -> bool:
@@ -184,6 +200,9 @@ def _apply(session: Projected, event: Envelope) -> None:
         case "MetadataUpdated" if (update := _updated(event.data)) is not None:
             session.metadata[update.key] = update.value
         case "FileChangeRecorded" if (change := _changed_file(event.data)) is not None:
+            # With one that is none the program could read neither the record nor its list of sessions.
+            if _file_change(change.file_change) is None:
+                raise Unmendable(f"event {event.seq} holds no change of a file")
             session.file_changes.append(change.file_change)
         case "SessionArchived" if (archived := _archived(event.data)) is not None:
             session.time_archived = normalised(archived.time_archived)

@@ -68,6 +68,9 @@ class Found(msgspec.Struct):
     unfinished: Edges | None = None
     alone: bytes | None = None
     busy: bool = False
+    unclear: bool = False
+    """Whether there is something that may belong to it, or hold more than it does."""
+
     copies: tuple[Member, ...] = ()
 
 
@@ -117,12 +120,21 @@ def recorded(found: Found) -> Verdict:
         _judge_unfinished(verdict, found, found.unfinished)
         return verdict
     verdict.records = _messages(record, found.transcript)
+    verdict.ended_at = _latest(ended, found)
     _judge_ends(verdict, found)
     verdict.empty = _is_empty(verdict, found)
     if verdict.empty and verdict.state is _CRASHED and found.log is not None and found.log.tail is not None:
         verdict.empty = verdict.mendable = False
         verdict.evidence += ", and that is all that was said in it"
     return verdict
+
+
+def _latest(ended: float | None, found: Found) -> float | None:
+    """When a session ended: its record is as old as its last save, and what was said since stands in its log alone."""
+    last = found.log.last if found.log is not None else None
+    stamp = records.decode_stamp(last) if ended is not None and last is not None else None
+    when = seconds_of(stamp.timestamp) if stamp is not None else None
+    return when if ended is not None and when is not None and when > ended else ended
 
 
 def _judge_unfinished(verdict: Verdict, found: Found, ends: Edges) -> None:
@@ -200,6 +212,8 @@ def _is_empty(verdict: Verdict, found: Found) -> bool | None:
             return False
     elif transcript.torn or transcript.whole is None:
         return False
+    if found.unclear or (found.record is not None and records.holds_more(found.record)):
+        return False
     if log is None:
         return True
     if log.whole is None:
@@ -226,8 +240,17 @@ def unsaved(found: Found) -> Verdict:
         evidence += f", and {beside}"
     if log.torn:
         evidence += f"; the log ends in {log.torn} bytes that are no complete event"
-    empty = not (log.tells or log.untold or found.copies or (debug is not None and debug.fingerprint.size))
+    empty = not (
+        log.tells
+        or found.unclear
+        or log.untold
+        or found.copies
+        or (debug is not None and debug.fingerprint.size)
+    )
     verdict = Verdict(_CRASHED, evidence, empty=empty)
+    if log.untold and not log.tells:
+        verdict.mendable, verdict.evidence = False, f"{evidence}, and that is all that was said in it"
+        return verdict
     try:
         session = eventlog.project(log)
     except Unmendable as reason:

@@ -188,7 +188,7 @@ class _Walk:
                         self._problem(
                             path, "it may belong to either of several sessions of that id; left alone"
                         )
-                    elif session in known:
+                    if session in known:
                         self._histories[session] = copies
                     elif self._sees_all:
                         self._orphaned_copies(folder, path, session, copies)

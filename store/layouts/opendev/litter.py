@@ -13,7 +13,7 @@ import stat
 from collections.abc import Sequence
 from contextlib import suppress
 
-from store import opening
+from store import edges, opening
 from store.facts import Leftover, Member, Place, Problem
 from store.layouts.opendev import mend, records
 from store.layouts.opendev.bounded import RECORD_LIMIT, read_small
@@ -106,6 +106,10 @@ def _why_kept(folder: int, kind: str, session: str | None, size: int) -> str | N
         new = read_record(folder, f".{session}.{RECORD_TMP}")
         if new is not None and not records.is_empty(new.messages):
             return f"it holds messages of session {session}: compare the two and remove one"
+        if new is None and not records.is_empty(record.messages) and size > _size_of(folder, session):
+            return f"it may hold more messages of session {session}: compare the two and remove one"
+        if new is not None and _tells_more(new, record):
+            return f"it tells of session {session} what its record does not: compare the two and remove one"
     elif kind == TRANSCRIPT_TMP:
         try:
             written = os.stat(f"{session}.{TRANSCRIPT}", dir_fd=folder, follow_symlinks=False)
@@ -118,6 +122,8 @@ def _why_kept(folder: int, kind: str, session: str | None, size: int) -> str | N
             return (
                 f"it may hold more of session {session} than its transcript: compare the two and remove one"
             )
+        if not _has_its_messages(folder, f".{session}.{TRANSCRIPT_TMP}", f"{session}.{TRANSCRIPT}"):
+            return f"it holds messages of session {session} that its transcript does not: compare the two and remove one"
     elif kind in _BESIDE or kind.startswith(".manifest."):
         beside = _BESIDE.get(kind, MANIFEST)
         try:
@@ -125,6 +131,44 @@ def _why_kept(folder: int, kind: str, session: str | None, size: int) -> str | N
         except FileNotFoundError:
             return f"there is no {beside} but this"
     return None
+
+
+def _size_of(folder: int, session: str | None) -> int:
+    return os.stat(f"{session}.{RECORD}", dir_fd=folder, follow_symlinks=False).st_size
+
+
+def _tells_more(new: Record, record: Record) -> bool:
+    """Whether a record that has its place only in a temp file tells of anything else than the one that has it."""
+    pairs = (
+        (new.metadata.title, record.metadata.title),
+        (new.metadata.summary, record.metadata.summary),
+        (new.metadata.tags, record.metadata.tags),
+        (new.file_changes, record.file_changes),
+        (new.subagent_sessions, record.subagent_sessions),
+    )
+    return any(
+        not (records.is_null(told) or records.is_empty(told)) and bytes(told) != bytes(known)
+        for told, known in pairs
+    )
+
+
+def _has_its_messages(folder: int, temp: str, transcript: str) -> bool:
+    """Whether a transcript begins with all whole messages of a temp file, which is not longer than it."""
+    new, old = opening.open_session(folder, temp), -1
+    try:
+        old = opening.open_session(folder, transcript)
+        ends = mend.ends_of(new, os.fstat(new).st_size)
+        whole = ends.last_end
+        if not mend.has_messages(ends) or not whole:
+            return True
+        return all(
+            os.pread(new, min(edges.BLOCK, whole - at), at) == os.pread(old, min(edges.BLOCK, whole - at), at)
+            for at in range(0, whole, edges.BLOCK)
+        )
+    finally:
+        for fd in (new, old):
+            if fd >= 0:
+                os.close(fd)
 
 
 def _is_its_transcript(folder: int, name: str, session: str) -> bool:

@@ -147,6 +147,8 @@ class UnsavedMend(Mend):
         if log.was_recovered:
             raise Unmendable("it was recovered before, and deleted since")
         session = eventlog.project(log)
+        if log.untold and not log.tells:
+            raise Unmendable("half an event is all that was said in it")
         self._messages, self._set_aside = len(session.messages), log.torn
         if path == self._transcript:
             for message in session.messages:

@@ -24,6 +24,7 @@ from store.layouts.opendev.filenames import (
     EVENTS,
     HISTORY,
     RECORD,
+    RECORD_TMP,
     TRANSCRIPT,
     TRANSCRIPT_TMP,
 )
@@ -33,6 +34,9 @@ from store.leases import Lease
 from store.names import printable
 
 _LIVE, _CRASHED, _CORRUPT, _UNKNOWN = State.LIVE, State.CRASHED, State.CORRUPT, State.UNKNOWN
+
+_STALE = 60.0
+"""Seconds by which a save may be older than the last event of its turn."""
 
 _PAYLOADS = "only its payloads are left: it crashed before its first save, or its delete was interrupted"
 _LATELY = (
@@ -58,6 +62,9 @@ def read_sessions(place: Place, shelf: Shelf, entries: Iterable[str]) -> Iterato
                     continue
                 at = path
             found = Found(session, has_tmp)
+            found.unclear = (
+                has_tmp or TRANSCRIPT_TMP in kinds or session in shelf.shared & shelf.histories.keys()
+            )
             try:
                 refusal = _read_files(folder, path, kinds, found)
                 if refusal is None and session in shelf.histories and session not in shelf.shared:
@@ -110,10 +117,21 @@ def _read_files(folder: int, path: str, kinds: tuple[str, ...], found: Found) ->
                         seen, around
                     ) or "is none of opendev's files"
                 _read_file(fd, kind, seen.st_size, found, alone=alone)
+                if kind == EVENTS and alone and found.has_tmp:
+                    found.has_tmp = _is_of_now(folder, found.session, seen.st_mtime)
             finally:
                 os.close(fd)
         _add(found, kind, f"{path}/{name}", seen)
     return None
+
+
+def _is_of_now(folder: int, session: str, last_event: float) -> bool:
+    """Whether the temp file of a record was written behind the log that is alone: an older one outlived a delete."""
+    try:
+        found = os.stat(f".{session}.{RECORD_TMP}", dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return found.st_mtime > last_event - _STALE
 
 
 def _read_file(fd: int, kind: str, size: int, found: Found, *, alone: bool) -> None:

@@ -101,6 +101,12 @@ class Envelope(msgspec.Struct):
     timestamp: str
 
 
+class Stamp(msgspec.Struct, gc=False):
+    """When a line of an event log was written."""
+
+    timestamp: str
+
+
 class Created(msgspec.Struct):
     """The data of a SessionCreated."""
 
@@ -169,8 +175,31 @@ decode_record = decoder(Record)
 decode_listed = decoder(Listed)
 decode_message = decoder(Message)
 decode_envelope = decoder(Envelope)
+decode_stamp = decoder(Stamp)
 decode_call_list = decoder(list[Call])
 _skip = msgspec.json.Decoder(msgspec.Raw).decode
+
+
+_SAYS_NOTHING = frozenset(
+    {"id", "created_at", "updated_at", "messages", "working_directory", "metadata", "file_changes", "channel"}
+    | {"chat_type", "channel_user_id", "thread_id", "owner_id", "parent_id", "slug", "last_activity"}
+    | {"time_archived", "workspace_confirmed", "subagent_sessions"}
+)
+"""Fields of a record in which nothing stands that was said or done, or that are asked about by themselves."""
+
+_SETTINGS = frozenset(
+    {"title", "session_model", "subagent_type", "mode", "thinking_level", "autonomy_level", "recovered"}
+)
+_NOTHING = frozenset({b"null", b"false", b"0", b'""', b"[]", b"{}"})
+
+
+def holds_more(data: bytes) -> bool:
+    """Whether a record holds anything else that somebody may have said, or that nobody here knows."""
+    fields = _fields(data) or {}
+    metadata = _fields(bytes(fields.get("metadata", _OBJECT))) or {}
+    rest = [value for key, value in fields.items() if key not in _SAYS_NOTHING]
+    rest += [value for key, value in metadata.items() if key not in _SETTINGS]
+    return any(bytes(value).translate(None, b" \t\r\n") not in _NOTHING for value in rest)
 
 
 def is_json(data: bytes) -> bool:
@@ -224,3 +253,4 @@ def count(value: msgspec.Raw) -> int | None:
 
 _text = decoder(str)
 _list = decoder(list[msgspec.Raw])
+_fields = decoder(dict[str, msgspec.Raw])

@@ -20,7 +20,7 @@ class Shelf(msgspec.Struct, frozen=True):
 
     What changed after ``live_after`` counts as living.
     ``projects`` are the folders by their paths, ``shared`` the ids that more than one of them has, and ``histories``
-    the names of the copies in the folder of each session that has any.
+    the names of the copies in the folder of each session that has any, or, of a shared id, may have them.
     """
 
     live_after: float

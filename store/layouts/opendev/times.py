@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 _FRACTION = re.compile(r"\.([0-9]{1,9})[0-9]*(?:[Zz]|[+-][0-9]{2}:?[0-9]{2})?", re.ASCII)
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_FIRST, _LAST = -62_135_596_800, 253_402_300_800
+"""The years 1 to 9999, in UTC: a time that is in another one there can be read here, and not be written."""
+
 _parse = dt.datetime.fromisoformat
 _UTC = dt.UTC
 
@@ -21,9 +24,10 @@ def seconds_of(text: str) -> float | None:
     """Seconds since the epoch, to the microsecond; ``None`` for what is no time. Every session asks this twice."""
     try:
         time = _parse(text)
-        return (time if time.tzinfo is not None else time.replace(tzinfo=_UTC)).timestamp()
+        found = (time if time.tzinfo is not None else time.replace(tzinfo=_UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
+    return found if _FIRST <= found < _LAST else None
 
 
 def instant_of(text: str) -> Instant | None:
@@ -34,8 +38,11 @@ def instant_of(text: str) -> Instant | None:
         since = aware.replace(microsecond=0) - _EPOCH
     except (ValueError, OverflowError):
         return None
+    seconds = since.days * 86_400 + since.seconds
+    if not _FIRST <= seconds < _LAST:
+        return None
     fraction = _FRACTION.search(text)
-    return Instant(since.days * 86_400 + since.seconds, int(fraction[1].ljust(9, "0")) if fraction else 0)
+    return Instant(seconds, int(fraction[1].ljust(9, "0")) if fraction else 0)
 
 
 def render(instant: Instant) -> str:

@@ -1,4 +1,4 @@
-"""Stores of coding agents and of container runs, as realistic ones are: opendev, its snapshots, outrig, Codex.
+"""Stores of coding agents and of container runs, as realistic ones are: opendev, its snapshots, outrig, Codex, Copilot.
 
 Sizes are lognormal with a heavy tail, so that one session in a hundred holds most of the bytes; projects differ in size
 by a thousand times; and what happens often has the shares that stand here.
@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from store.layouts.codex import specimens as threads
+from store.layouts.copilot import specimens as dialogues
 
 DAY = 86_400.0
 
@@ -56,6 +57,12 @@ SNAPSHOT_KINDS = {"completed": 0.7, "incomplete": 0.25, "corrupt": 0.02, "temp":
 
 THREAD_KINDS = {"ended": 0.9, "early": 0.05, "torn": 0.01, "empty": 0.01, "fork": 0.01, "child": 0.02}
 """What a thread of Codex is, in shares."""
+
+DIALOGUE_KINDS = {"shut down": 0.7, "open": 0.15, "nothing said": 0.1, "torn": 0.01, "killed": 0.04}
+"""What a session of Copilot is, in shares; one that was killed has the marks of its process."""
+
+PROMPT = 3_500
+"""Words of what a model is told first, which stands in the events of each session."""
 
 TURNS, LONG_TURNS, MOST_TURNS = (1.0, 0.9), (6.3, 0.8), 4_000
 """The lognormal distribution of turns of a thread, and that of a long one."""
@@ -379,6 +386,31 @@ def codex_files(sessions: int, seed: int, now: float) -> Iterator[File]:
         path = threads.path_of(id_, began, archived=rng.random() < ARCHIVED_SHARE)
         yield File("home", path, content[:-200] if kind == "torn" else content, began + 60 * turns)
         before = id_
+
+
+def copilot_files(sessions: int, seed: int, now: float) -> Iterator[File]:
+    """Every file of a folder of Copilot's sessions."""
+    rng = random.Random(f"copilot-{seed}")
+    told = dialogues.event("system.message", now - 900 * DAY, content=_prose(rng, PROMPT))
+    for _ in range(sessions):
+        kind, began = _drawn(rng, DIALOGUE_KINDS), now - DAY * _age(rng)
+        id_ = str(uuid.UUID(int=rng.getrandbits(128), version=4))
+        long = rng.random() < LONG_SHARE
+        turns = _count(rng, LONG_TURNS if long else TURNS, MOST_TURNS)
+        content: bytes | None = None
+        if kind != "nothing said":
+            said = (_prose(rng, 500 if long else 60) for _ in range(turns))
+            spoken = b"".join(dialogues.turn(began + 60 * n, "and now?", text) for n, text in enumerate(said))
+            content = dialogues.begun(id_, began) + told + spoken
+            if kind == "shut down":
+                content += dialogues.ended(began + 60 * turns)
+            if kind == "torn":
+                content = content[:-40]
+        for (root, path), data in dialogues.files(id_, began, content).items():
+            yield File(root, path, data, began + 60 * turns)
+        if kind == "killed":
+            for suffix, data in (("lock", str(dialogues.DEAD).encode()), ("hold", b"")):
+                yield File("sessions", f"{id_}/inuse.{dialogues.DEAD}.{suffix}", data, began)
 
 
 def _count(rng: random.Random, lognormal: tuple[float, float], most: int) -> int:

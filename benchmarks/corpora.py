@@ -31,7 +31,16 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import AnyStr, NamedTuple
 
-from benchmarks.agents import File, Folder, Link, codex_files, opendev_files, outrig_files, snapshot_files
+from benchmarks.agents import (
+    File,
+    Folder,
+    Link,
+    codex_files,
+    copilot_files,
+    opendev_files,
+    outrig_files,
+    snapshot_files,
+)
 from benchmarks.recordings import rec_files
 from store.facts import Place
 from store.layout import Layout, Specimen, layout_of
@@ -284,6 +293,7 @@ REALISTIC: Mapping[str, Maker] = {
     "opendev-snapshots": _with_specimens("opendev-snapshots", snapshot_files),
     "outrig": _with_specimens("outrig", outrig_files),
     "codex": _with_specimens("codex", codex_files),
+    "copilot": _with_specimens("copilot", copilot_files),
 }
 """What makes a realistic store of each kind, from how many sessions it has, a seed, and the moment it is for."""
 

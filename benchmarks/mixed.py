@@ -25,7 +25,14 @@ SESSIONS, PAIRS = 100_000, 3
 MOST_TIMES = 1.3
 """What is promised of a mixed sweep: at most so many times the sum of the sweeps of each kind alone."""
 
-SHARES = {"rec": 0.35, "opendev": 0.25, "opendev-snapshots": 0.1, "outrig": 0.2, "codex": 0.1}
+SHARES = {
+    "rec": 0.3,
+    "opendev": 0.2,
+    "opendev-snapshots": 0.1,
+    "outrig": 0.2,
+    "codex": 0.1,
+    "copilot": 0.1,
+}
 """How many of the sessions are of each kind."""
 
 PASSES = (*whole.TIDYING, "prune: {older_than: 300d}")

@@ -10,7 +10,9 @@ What is read is what the file was at some moment between the call and its return
 the caller to find out, by comparing fingerprints from before and after.
 """
 
+import itertools
 import os
+import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -154,6 +156,16 @@ def split_lines(
             parts.append(data[begin:])
     if position > offset:
         yield Line(offset, position, b"".join(parts) if position - offset <= limit else None, False)
+
+
+def pieces(line: bytes, begins: re.Pattern[bytes]) -> list[bytes]:
+    """A line that is no record, cut before everything that looks like the beginning of one; all its bytes, in order.
+
+    Where a newline is missing, the next append lands behind a torn record, or behind the zeros of a power cut.
+    No record is cut apart where what it ``begins`` with has quotes, which would be escaped within a string.
+    """
+    starts = [found.start() for found in begins.finditer(line)]
+    return [line[low:high] for low, high in itertools.pairwise([0, *starts, len(line)]) if low < high]
 
 
 def _blocks(fd: int, block: int, size: int | None, position: int) -> Iterator[bytes]:

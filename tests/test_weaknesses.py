@@ -7,7 +7,7 @@ import pytest
 
 HOUSE = Path(__file__).resolve().parent.parent
 TABLE = (HOUSE / "store/layouts/README.md").read_text()
-ROWS = re.findall(r"^\| ([WOGC][0-9]+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", TABLE, re.MULTILINE)
+ROWS = re.findall(r"^\| ([WOGCP][0-9]+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", TABLE, re.MULTILINE)
 TESTS = [
     name
     for path in (HOUSE / "tests").rglob("test_*.py")
@@ -17,7 +17,9 @@ TESTS = [
 
 def test_every_weakness_has_one_row() -> None:
     numbers = [
-        f"{kind}{n}" for kind, last in (("W", 19), ("O", 19), ("G", 16), ("C", 9)) for n in range(1, last + 1)
+        f"{kind}{n}"
+        for kind, last in (("W", 19), ("O", 19), ("G", 16), ("C", 9), ("P", 6))
+        for n in range(1, last + 1)
     ]
     assert [row[0] for row in ROWS] == numbers
 

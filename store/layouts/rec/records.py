@@ -9,12 +9,13 @@ The header is the exception: only what facts need is asked of it, because a sess
 for want of a host name.
 """
 
-import itertools
 import re
 from collections.abc import Callable
 from typing import Annotated, Literal
 
 import msgspec
+
+from store import edges
 
 KNOWN_VERSION = 2
 """The version rec 0.2.0 writes; it never checks it, so a higher one may mean anything."""
@@ -98,13 +99,8 @@ def is_foreign(line: bytes) -> bool:
 
 
 def split_records(line: bytes) -> list[bytes]:
-    """A line that is no record, cut before everything that looks like the start of one; all its bytes, in order.
-
-    Where a newline is missing, the next append lands behind a torn record, or behind the zeros of a power cut.
-    No record is cut apart: within a string the quotes would be escaped.
-    """
-    starts = [found.start() for found in _START.finditer(line)]
-    return [line[low:high] for low, high in itertools.pairwise([0, *starts, len(line)]) if low < high]
+    """A line that is no record, cut before everything that looks like the start of one; all its bytes, in order."""
+    return edges.pieces(line, _START)
 
 
 def is_leaked_stop(command: Command, started_at: float) -> bool:

@@ -127,7 +127,7 @@ class Hands(Reaching):
                 return self._unlock(n, action)
             case Verb.EXPIRE_TRASH:
                 for member in action.members:
-                    change.expire(self.roots, member.path, member.fingerprint)
+                    change.expire(self.roots, member.path, member.fingerprint, home=member.root)
                 return outcome_of(n, action, Result.DONE)
             case Verb.RESTORE:
                 return self._restore(n, action)

@@ -15,6 +15,7 @@ from maint.kin import plain, takes_away
 from maint.lineage import resting_now
 from maint.owner import as_owner
 from maint.packed import copies_of, payloads_of
+from maint.planned import Plan
 from maint.reaching import open_roots
 from maint.run import Listener
 from maint.verdicts import Act, Compare, Kept, Verdict, Wait
@@ -57,7 +58,8 @@ def explain(
     judge = Judge(policy, known_passes(), place.name, now, ground.spared, of=of)
     key = survey.key_of(session) if each is None else packed.key_of(session, each)
     compared: Mapping[int, Act | Kept] = {}
-    if judge.compares:
+    plan = None
+    if judge.compares or session.parent is not None:
         whole = only_plan(
             policy,
             stores,
@@ -67,7 +69,8 @@ def explain(
             listener=Listener(),
             asked=key,
         )
-        compared = whole.plan.asked if whole.plan is not None else {}
+        plan = whole.plan
+        compared = plan.asked if plan is not None else {}
     verdicts: list[tuple[str, Verdict]] = []
     protected = judge.spared_in_archive(each.run) if each is not None else None
     protected = protected or judge.protection(session)
@@ -87,6 +90,8 @@ def explain(
             if protected is None and isinstance(verdict, Act):
                 with as_owner(place.path), open_roots(place) as roots:
                     protected = _as_a_base(session, verdict, place, roots, now)
+                if session.parent is not None and plan is not None and not _is_planned(session, plan):
+                    protected = protected or Protected("the session that began it stays")
         verdicts.append((step.options.pass_name, verdict))
     if protected is not None:
         claimed_by = None
@@ -111,6 +116,12 @@ def _turn(
         return []
     # A second later: one of exactly an age is older to some programs, and not yet to others.
     return [moment for moment in moments if holds(moment + 1) is to][:1]
+
+
+def _is_planned(session: Session, plan: Plan) -> bool:
+    """Whether a plan has anything to do about a session."""
+    of_its_store = (store for store in plan.stores if store.place.name == session.store)
+    return any(action.session == session.id for store in of_its_store for action in store.actions())
 
 
 def _as_a_base(session: Session, verdict: Act, place: Place, roots: RootFds, now: float) -> Protected | None:

@@ -10,6 +10,7 @@ Times are seconds since the epoch; ``None`` for ``now`` or ``at`` is the present
 """
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from maint import archived, undoing, waiting
@@ -172,7 +173,7 @@ def restore_all(
     """
     problems: list[Problem] = []
     work = [
-        (place, (archived.restoring(place, each) for each in chosen))
+        (place, map(partial(archived.restoring, place), chosen))
         for place, chosen in archived.select(stores, globs, ended_before, problems.append)
     ]
     run = carry_out_actions(

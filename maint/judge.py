@@ -108,14 +108,27 @@ class Judge:
 
     def _bind(self, position: int, pass_: Pass, options: PassOptions) -> Step:
         where = options.where
+        judge = pass_.bind(options, self.setting)
+        if getattr(options, "part", "whole") == "payload":
+            judge = self._sparing_payloads(judge)
         return Step(
             position,
             pass_,
             options,
             where.compile(self._now, self.setting.zone) if where is not None else None,
             where is not None and where.names_state(State.CORRUPT),
-            pass_.bind(options, self.setting),
+            judge,
         )
+
+    def _sparing_payloads(self, judge: Callable[[Any], Verdict]) -> Callable[[Any], Verdict]:
+        """The same question, but for payloads that somebody has brought back by themselves."""
+        spared = {id_: why for id_, why in self.spared.items() if id_.endswith(PAYLOAD)}
+
+        def sparing(session: Session) -> Verdict:
+            why = spared.get(payload_id(session.id))
+            return judge(session) if why is None else No(f"of its payload: {why.reason}")
+
+        return sparing if spared else judge
 
     def watch(self, watched: Callable[[str, Callable[[Any], Verdict]], Callable[[Any], Verdict]]) -> None:
         """Ask every pass of sessions through what is made of its name and its question."""

@@ -23,7 +23,7 @@ from store.emptied import Owned, folders_of
 from store.facts import Member, Place
 from store.frames import Damaged, Span
 from store.layout import layout_of
-from store.manifest import PackedMember
+from store.manifest import Entry, PackedMember
 from store.packing import Batch, RawFrame, Wanted
 from store.packs import PackReader, Verdict
 from store.roots import RootFds
@@ -271,24 +271,35 @@ class Loader(Reaching):
 
 
 def _is_all_in(catalogue: Catalogue, job: Index, older: Archived) -> bool:
-    """Whether a new pack has, of a session of many files, all that an older copy has of it.
+    """Whether a new pack has all that an older copy of a session has.
 
-    Its program may have begun some of them anew since the old ones were archived, or removed them. A payload is always
-    begun anew, because it was archived to be rid of it, so that only an equal one makes the older one superfluous.
+    An earlier state may have come back into the store, as out of a backup of its disk. Its program may have begun some
+    of many files anew since the old ones were archived, or removed them. A payload is always begun anew, because it
+    was archived to be rid of it, so that only an equal one makes the older one superfluous.
     """
     old = older.entry
     is_payload = old.id.endswith(PAYLOAD)
-    if len(old.members) == 1 and not is_payload:
-        return True
     new = [
         each.entry for each in catalogue.copies(old.id) if (each.label, each.pack) == (job.label, job.pack)
     ]
+    if len(old.members) == 1 and not is_payload:
+        return any(_is_later_state(entry, old) for entry in new)
     there = {(member.root, member.path): member for entry in new for member in entry.members}
     for member in old.members:
         now = there.get((member.root, member.path))
         if now is None or (now.sha256 != member.sha256 and (is_payload or now.size < member.size)):
             return False
     return True
+
+
+def _is_later_state(new: Entry, old: Entry) -> bool:
+    """Whether one copy of a session of one file is of the same bytes as another one, or of what became of it."""
+    if [each.sha256 for each in new.members] == [each.sha256 for each in old.members]:
+        return True
+    if new.last_changed < old.last_changed:
+        return False
+    told, knew = new.account.records, old.account.records
+    return told >= knew if told is not None and knew is not None else new.size >= old.size
 
 
 def _close_all(fds: list[int]) -> None:

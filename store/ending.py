@@ -66,10 +66,11 @@ def end_moved(roots: RootFds, members: tuple[Member, ...], run: str) -> int:
     return freed
 
 
-def expire(roots: RootFds, rel: str, expected: Fingerprint) -> int:
+def expire(roots: RootFds, rel: str, expected: Fingerprint, *, home: str | None = None) -> int:
     """Delete one file of our trash or our backups for good; how many bytes that was, 0 if it was gone already.
 
-    ``rel`` is its path below the root that keeps it, ``expected`` what was recorded when it got there.
+    ``rel`` is its path below the root that keeps it (``home``, where the root that it came from may be gone),
+    ``expected`` what was recorded when it got there.
     Raises Skip if anything was written to it since, or somebody is about to.
     """
     top = names.TRASH
@@ -79,7 +80,7 @@ def expire(roots: RootFds, rel: str, expected: Fingerprint) -> int:
         kept = names.parse_backup_path(rel)
     if kept is None:
         raise ValueError(f"not in our trash or backups: {names.printable(rel)}")
-    home = roots.home(kept.root)
+    home = home if home is not None else roots.home(kept.root)
     above, _, name = rel.rpartition("/")
     try:
         removing.in_folder(roots, home, above, partial(_end, name=name, expected=expected))

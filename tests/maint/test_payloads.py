@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -149,3 +150,36 @@ def test_link_to_an_archived_session_is_no_litter_when_the_folder_it_led_to_is_g
     os.utime(runs.root / ID, (time.time() - 3 * DAY,) * 2, follow_symlinks=False)
     assert runs.sweep("  - litter: {older_than: 1d}\n") == {}
     assert (runs.root / ID).is_symlink()
+
+
+@pytest.mark.parametrize("originals", ["remove", "trash"])
+@pytest.mark.parametrize("how", ["undo", "restore"])
+def test_payload_that_somebody_has_brought_back_is_left_alone_for_a_while(
+    runs: Runs, originals: str, how: str
+) -> None:
+    runs.add(ID)
+    passes = f"  - archive: {{older_than: 1d, part: payload, originals: {originals}}}\n"
+    run = maint.sweep(rules(passes), [runs.place])
+    assert run.summary.done == {Verb.ARCHIVE: 1}
+    if how == "undo":
+        maint.undo(run.id, [runs.place])
+    else:
+        maint.restore([f"{ID}+payload"], [runs.place])
+    before = runs.files()
+    for _ in range(2):
+        assert Verb.ARCHIVE not in maint.sweep(rules(passes), [runs.place]).summary.done
+    assert runs.files() == before
+
+
+def test_trash_ends_though_the_folder_that_it_came_from_is_gone(runs: Runs) -> None:
+    runs.add(ID, at=runs.elsewhere)
+    (runs.root / ID).symlink_to(runs.elsewhere)
+    prune = rules(
+        "  - prune: {older_than: 1d}\n", "trash: {keep_for: 1s}\nlimits: {max_expired: unlimited}\n"
+    )
+    assert maint.sweep(prune, [runs.place]).summary.done == {Verb.PRUNE: 1}
+    shutil.rmtree(runs.elsewhere)
+    time.sleep(2.1)
+    done = maint.sweep(prune, [runs.place]).summary
+    assert (done.failed, done.done[Verb.EXPIRE_TRASH] > 0) == (0, True)
+    assert maint.sweep(prune, [runs.place]).summary.done == {}

@@ -177,6 +177,30 @@ def test_size_of_an_archived_session_is_that_of_its_files(archived: World) -> No
     assert (answer.lines[0]["bytes"], answer.lines[0]["claimed_by"]) == (one["bytes"], "prune")
 
 
+def test_earlier_state_that_came_back_takes_no_later_one_out_of_the_archive(world: World) -> None:
+    path = world.add("complete", 1, days=40.0)
+    whole = path.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    assert world.maint("archive", "--older-than", "30d").code == 0
+    path.write_bytes(b"".join((lines[0], lines[-1])))  # as out of a backup of the disk
+    world.age(path, 50.0)
+    assert world.maint("archive", "--older-than", "30d").code == 0
+    assert len(world.maint("list", "--archived", "--json").lines) == 2
+    assert world.maint("restore", session_id(1)).code == 0
+    assert path.read_bytes() == whole
+
+
+def test_later_state_takes_an_earlier_one_out_of_the_archive(world: World) -> None:
+    path = world.add("complete", 1, days=50.0)
+    lines = path.read_bytes().splitlines(keepends=True)
+    assert world.maint("archive", "--older-than", "30d").code == 0
+    path.write_bytes(b"".join((lines[0], *lines[1:-1], *lines[1:-1], lines[-1])))
+    world.age(path, 40.0)
+    assert world.maint("archive", "--older-than", "30d").code == 0
+    (one,) = world.maint("list", "--archived", "--json").lines
+    assert one["records"] > len(lines)
+
+
 # Refusals.
 
 
@@ -344,6 +368,16 @@ def test_pattern_that_nothing_matches_is_told(archived: World, more: tuple[str, 
     answer = archived.maint("restore", "zz*", *more)
     assert (answer.code, "no session in a pack matches 'zz*'" in answer.err) == (0, True)
     assert archived.maint("restore", "--older-than", "90y", *more).code == 0
+
+
+def test_pattern_over_many_stores_brings_each_back_as_of_its_own(archived: World) -> None:
+    place, _ = build_store(layout_of("outrig"), str(archived.folder), archived.now)
+    stores = f"{{rec: {{kind: rec}}, runs: {{kind: outrig, path: {place.path}}}}}"
+    archived.policy_file.write_text(policy_text(rest=f"stores: {stores}\n"))
+    done = archived.maint("restore", "*", "--json").lines[:-1]
+    assert {(each["store"], each["path"].startswith(str(archived.sessions))) for each in done} == {
+        ("rec", True)
+    }
 
 
 def test_copies_are_told_to_scripts(archived: World) -> None:

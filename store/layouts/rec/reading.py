@@ -45,6 +45,13 @@ _LIVE, _COMPLETE, _RECOVERED = State.LIVE, State.COMPLETE, State.RECOVERED
 _CRASHED, _CORRUPT, _UNKNOWN = State.CRASHED, State.CORRUPT, State.UNKNOWN
 
 
+class More(msgspec.Struct, frozen=True, gc=False):
+    """What is said of few sessions, and of those that have crashed alone: see `store.facts.Session`."""
+
+    mendable: bool = True
+    recording: bool = False
+
+
 class Ends(msgspec.Struct, gc=False):
     """What the two ends of a session file say, before anybody asks whether its recorder still lives."""
 
@@ -55,8 +62,7 @@ class Ends(msgspec.Struct, gc=False):
     last: Command | None = None
     records: int | None = None
     empty: bool | None = None
-    mendable: bool = True
-    recording: bool = False
+    more: More | None = None
 
 
 def read_sessions(place: Place, recorder: Recorder, entries: Iterable[str]) -> Iterator[Session | Problem]:
@@ -128,10 +134,10 @@ def _session(place: Place, entry: str, ends: Ends, found: os.stat_result, last_c
         ends.empty,
         project,
         tags,
-        False,  # whether it is archived is not for its files to say
-        ends.mendable,
     )
-    return msgspec.structs.replace(session, recording=True) if ends.recording else session
+    if ends.more is None:
+        return session
+    return msgspec.structs.replace(session, mendable=ends.more.mendable, recording=ends.more.recording)
 
 
 def _judge(recorder: Recorder, entry: str, fd: int, ends: Ends, last_changed: float) -> float:
@@ -168,7 +174,7 @@ def _judge_recording(recorder: Recorder, ends: Ends, last_changed: float) -> Non
     elif last_changed > recorder.live_after:
         ends.state, ends.evidence = _LIVE, "it is being recorded, and was active lately"
     else:
-        ends.recording = True
+        ends.more = More(ends.more is None or ends.more.mendable, recording=True)
         ends.evidence = f"{ends.evidence}; still marked as being recorded, but silent ({recorder.evidence})"
 
 
@@ -236,10 +242,18 @@ def read_ends(ends: Edges) -> Ends:
         evidence = "its last line is no record"
     else:
         evidence = "it has no footer"
-    if state is _CRASHED and whole is not None and not empty:
+    if state is _CRASHED and whole is not None and not empty and not _is_plain(whole, header, command):
         # What is too long to be read with its ends is looked at by whoever would mend it.
         evidence, mendable = _inside(whole if whole_tail else whole[:last_end], header, evidence, torn)
-    return Ends(header, state, evidence, footer, command, records, empty, mendable)
+    more = None if mendable else More(mendable=False)
+    return Ends(header, state, evidence, footer, command, records, empty, more)
+
+
+def _is_plain(whole: bytes, header: Header, last: Command | None) -> bool:
+    """Whether a session ends in somebody's command, and no other header and no footer can be in it."""
+    if last is None or is_leaked_stop(last, header.started_at):
+        return False
+    return whole.count(b'"header"') == 1 and b'"footer"' not in whole
 
 
 def _inside(lines: bytes, header: Header, evidence: str, torn: int) -> tuple[str, bool]:

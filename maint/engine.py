@@ -9,7 +9,7 @@ from maint import journal, laps
 from maint.actions import Outcome, Verb
 from maint.carrying_out import carry_out, new_run
 from maint.holding import hold, settle_store
-from maint.judge import Protected
+from maint.judge import Protected, leaves_in_place
 from maint.owner import as_owner, as_owner_of
 from maint.packed import shelf_of
 from maint.planned import Plan
@@ -114,10 +114,14 @@ def ground_of(place: Place, roots: RootFds, policy: Policy, now: float) -> Groun
         spared[session] = Protected("it was recovered a moment ago", min_idle.after(when, zone))
     for session, when in journal.done_since(roots, ripe, Verb.RESTORE).items():
         spared[session] = Protected("it was brought back by hand", keep_for.after(when, zone), by_hand=True)
+    copied: frozenset[str] = frozenset()
+    if any(map(leaves_in_place, policy.passes)):
+        copied = frozenset(journal.done_since(roots, min_idle.before(now, zone), Verb.ARCHIVE))
     return Ground(
         place,
         lambda: trash.list_trash(roots, lambda run: names.run_time(run) < ripe),
         spared,
+        copied,
         shelf_of(place, roots),
         journal.last_run_time(roots),
         recall(roots[roots.first], about(place, VERSION)),

@@ -55,7 +55,7 @@ def explain(
             session = copies_of(ground.shelf, policy).told(session)
             session = payloads_of(ground.shelf).told(session)
     of: Literal["live", "archived"] = "live" if each is None else "archived"
-    judge = Judge(policy, known_passes(), place.name, now, ground.spared, of=of)
+    judge = Judge(policy, known_passes(), place.name, now, ground.spared, ground.copied, of=of)
     key = survey.key_of(session) if each is None else packed.key_of(session, each)
     compared: Mapping[int, Act | Kept] = {}
     plan = None

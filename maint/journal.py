@@ -271,7 +271,11 @@ def _last(roots: RootFds, run: str) -> Line | None:
     return None
 
 
-_ONLY_IN = {Verb.RESTORE: ("undo", "restore"), Verb.RECOVER: ("sweep", "apply")}
+_ONLY_IN = {
+    Verb.RESTORE: ("undo", "restore"),
+    Verb.RECOVER: ("sweep", "apply"),
+    Verb.ARCHIVE: ("sweep", "apply", "archive"),
+}
 """The commands in whose journals a verb is to be looked for; others are not read beyond their first line."""
 
 

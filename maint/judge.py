@@ -6,7 +6,7 @@ unique names) is left open and settled when all have been seen.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
@@ -69,6 +69,9 @@ class Judge:
     is time to mend the policy that took it. They take part in no comparison either: a sweep right after another one
     must find the groups as that one did, or it would remove more.
 
+    ``copied`` are sessions (and payloads) that were archived lately, and may still be here: they stay claimed by the pass
+    that did it, so that no later one takes the next step with them at once.
+
     With ``of="archived"`` the judge is for sessions in packs: only passes ``of: archived`` are asked.
     What lies in a pack does not change, so that its idle time does not protect it.
     """
@@ -80,6 +83,7 @@ class Judge:
         store: str,
         now: float,
         spared: Mapping[str, Protected] = EMPTY,
+        copied: Collection[str] = (),
         *,
         of: Literal["live", "archived"] = "live",
     ) -> None:
@@ -87,6 +91,7 @@ class Judge:
         self.setting = Setting(now, policy.zone, policy.archive)
         self._now = now
         self.spared = spared
+        self._copied = copied
         self._min_idle = policy.limits.min_idle
         self.idle_before = self._min_idle.before(now, policy.zone)
         self._idle_before = math.inf if archived else self.idle_before
@@ -111,6 +116,8 @@ class Judge:
         judge = pass_.bind(options, self.setting)
         if getattr(options, "part", "whole") == "payload":
             judge = self._sparing_payloads(judge)
+        if self._copied and leaves_in_place(options):
+            judge = self._claiming_copied(judge)
         return Step(
             position,
             pass_,
@@ -119,6 +126,18 @@ class Judge:
             where is not None and where.names_state(State.CORRUPT),
             judge,
         )
+
+    def _claiming_copied(self, judge: Callable[[Any], Verdict]) -> Callable[[Any], Verdict]:
+        """The same question, but for sessions of which this pass has made a copy a moment ago."""
+        copied = self._copied
+
+        def claiming(session: Session) -> Verdict:
+            verdict = judge(session)
+            if isinstance(verdict, No) and (session.id in copied or payload_id(session.id) in copied):
+                return Kept(f"{verdict.reason}; that was done a moment ago")
+            return verdict
+
+        return claiming
 
     def _sparing_payloads(self, judge: Callable[[Any], Verdict]) -> Callable[[Any], Verdict]:
         """The same question, but for payloads that somebody has brought back by themselves."""
@@ -247,6 +266,11 @@ class Judge:
             if isinstance(told[1], Act):
                 return told
         return told
+
+
+def leaves_in_place(options: PassOptions) -> bool:
+    """Whether a pass archives, and leaves in the store what it has archived, or the rest of it."""
+    return getattr(options, "originals", "") == "keep" or getattr(options, "part", "") == "payload"
 
 
 def action_for(place: Place, session: Session, pass_name: str, act: Act) -> Action:

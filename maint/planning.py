@@ -1,6 +1,6 @@
 """Making a plan of whole stores: list, survey, compare, name, and check the limits."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -52,7 +52,7 @@ class Ground:
     """What is known of a store before it is surveyed.
 
     ``shelf`` are its packs, ``ripe`` gives what waits in its trash since before the grace period, ``spared`` are sessions that are left
-    alone because of what was done to them lately, ``last_run`` is when the last run on record began.
+    alone because of what was done to them lately, ``copied`` those of which a copy was made lately, ``last_run`` is when the last run on record began.
     ``memory`` is what an earlier survey remembers, and ``learns`` takes what this one does.
     ``file_systems`` are those of its folders that other machines may write to, each with such a folder.
     """
@@ -60,6 +60,7 @@ class Ground:
     place: Place
     ripe: Callable[[], Iterable[Trashed]]
     spared: Mapping[str, Protected]
+    copied: Collection[str]
     shelf: Shelf
     last_run: float | None
     memory: Memory
@@ -136,7 +137,7 @@ def _read(
     """List a store, and read and judge its sessions, then those in its packs; `StoreUnreadable` if it cannot be listed."""
     place = ground.place
     layout = layout_of(place.kind)
-    judge = Judge(policy, known_passes(), place.name, now, ground.spared)
+    judge = Judge(policy, known_passes(), place.name, now, ground.spared, ground.copied)
     judge.watch(laps.judging)
     store, drafts = PlannedStore(place), Spool()
     laps.enter("list")

@@ -183,3 +183,11 @@ def test_trash_ends_though_the_folder_that_it_came_from_is_gone(runs: Runs) -> N
     done = maint.sweep(prune, [runs.place]).summary
     assert (done.failed, done.done[Verb.EXPIRE_TRASH] > 0) == (0, True)
     assert maint.sweep(prune, [runs.place]).summary.done == {}
+
+
+def test_session_whose_payload_was_just_archived_is_not_archived_at_once(runs: Runs) -> None:
+    runs.add(ID)
+    assert runs.sweep(PAYLOADS + WHOLE) == {Verb.ARCHIVE: 1}
+    assert runs.sweep(PAYLOADS + WHOLE) == {}
+    assert list(runs.files()) == [str(runs.root / ID / "session.json")]
+    assert runs.sweep(WHOLE) == {Verb.ARCHIVE: 1}  # another policy, and somebody who wants it

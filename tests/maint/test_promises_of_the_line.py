@@ -152,6 +152,17 @@ def test_time_that_no_calendar_has_keeps_no_other_session_out_of_a_pack(world: W
     assert world.maint("list", "--archived").code == 0
 
 
+def test_second_sweep_at_once_takes_no_next_step_with_what_was_just_copied(world: World) -> None:
+    world.add_many("complete", range(1, 5), days=40.0)
+    keep = "  - archive: {older_than: 30d, originals: keep}\n"
+    world.policy_file.write_text(policy_text(keep + "  - prune: {older_than: 30d, max_count: 1}\n"))
+    assert world.maint("sweep", "--json").summary["done"] == {"archive": 4}
+    assert world.maint("sweep", "--json").summary["done"] == {}
+    assert "that was done a moment ago" in world.maint("explain", session_id(1)).out
+    world.ahead = 7200.0
+    assert world.maint("sweep", "--json").summary["done"] == {"prune": 3}
+
+
 @pytest.mark.parametrize(("into", "code"), [("", 2), ("nowhere", 74), ("file", 74)])
 def test_folder_for_packs_that_is_none_is_told_and_nothing_is_done(
     world: World, into: str, code: int

@@ -31,13 +31,12 @@ if TYPE_CHECKING:
 def list_(packed: bool, trashed: bool, policy: str | None, stores: Sequence[str], as_json: bool) -> None:
     """The sessions of the stores, by id."""
     now = time.time()
-    if trashed:
-        for place, kept in finding.trashed(only_stores_of(policy, stores)):
-            row = report.trashed_row(place, kept).encode() + b"\n"
-            out(ndjson.trashed_line(place, kept) if as_json else row)
-        return
-    if packed:
-        _list_packed(only_stores_of(policy, stores), now, as_json=as_json)
+    if packed or trashed:
+        places = only_stores_of(policy, stores)
+        if packed:
+            _list_packed(places, now, as_json=as_json)
+        if trashed:
+            _list_trashed(places, as_json=as_json)
         return
     rules, where = stores_of(policy, stores)
     for place, session in finding.sessions(rules, where):
@@ -57,6 +56,12 @@ def _list_packed(where: list[Place], now: float, *, as_json: bool) -> None:
     tell(problems)
 
 
+def _list_trashed(where: list[Place], *, as_json: bool) -> None:
+    for place, kept in finding.trashed(where):
+        row = report.trashed_row(place, kept).encode() + b"\n"
+        out(ndjson.trashed_line(place, kept) if as_json else row)
+
+
 @command(
     argument("session", metavar="SESSION"),
     argument("--raw", action="store_true", help="the bytes of the session, as they are"),
@@ -66,6 +71,8 @@ def _list_packed(where: list[Place], now: float, *, as_json: bool) -> None:
 )
 def show_(session: str, raw: bool, policy: str | None, stores: Sequence[str], as_json: bool) -> None:
     """One session: its facts and its records."""
+    if raw and as_json:
+        fail(2, "--raw gives the bytes of a session and --json its facts: one of them, please")
     rules, where = stores_of(policy, stores)
     place, found = or_fail(lambda: _find(session, rules, where))
     if isinstance(found, Archived):

@@ -417,3 +417,25 @@ def test_plan_that_cannot_be_written_names_the_file_that_was_asked_for(world: Wo
     for path in ("/nosuch/x", ""):
         answer = world.maint("plan", "-o", path)
         assert (answer.code, f"cannot write the plan to {path!r}" in answer.err) == (74, True)
+
+
+# Two options at once.
+
+
+def test_list_of_packs_and_of_the_trash_at_once_lists_both(archived: World) -> None:
+    archived.add("empty", 3)
+    assert archived.maint("sweep").code == 0
+    both = [json.loads(line) for line in archived.maint("list", "--archived", "--trashed", "--json").out.splitlines()]
+    apart = [
+        json.loads(line)
+        for option in ("--archived", "--trashed")
+        for line in archived.maint("list", option, "--json").out.splitlines()
+    ]
+    assert both == apart
+    assert {line["type"] for line in both} == {"archived", "trashed"}
+
+
+def test_bytes_and_facts_of_a_session_are_not_to_be_had_at_once(archived: World) -> None:
+    answer = archived.maint("show", session_id(1), "--raw", "--json")
+    assert (answer.code, answer.out) == (2, "")
+    assert "one of them" in answer.err

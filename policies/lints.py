@@ -2,10 +2,10 @@
 
 import posixpath
 from collections.abc import Callable, Iterable
-from dataclasses import fields
 from typing import Any
 
 from policies import tree
+from policies.at_odds import packed_again, shadowed
 from policies.binding import options_of
 from policies.durations import Duration
 from policies.keep import Keep
@@ -13,9 +13,8 @@ from policies.mistakes import Mistake, shown
 from policies.model import ArchiveRules, Limits, StoreSpec
 from policies.options import PassOptions
 from policies.scope import Placed
-from policies.selectors import AllOf, AnyOf, Not, Selector, Term, conjuncts
+from policies.selectors import AllOf, AnyOf, Not, Selector, Term
 from policies.words import Folder
-from store.facts import State
 
 
 def lint(
@@ -33,7 +32,8 @@ def lint(
         *_overlapping(source, stores),
         *_packs_in_stores(source, stores, passes, archive),
         *_below_min_idle(source, passes, limits),
-        *_shadowed(source, passes),
+        *shadowed(source, passes),
+        *packed_again(source, passes),
         *_odd_texts(source, protect, passes),
         *_odd_kept_tags(source, passes),
     ]
@@ -132,7 +132,7 @@ def _below_min_idle(
     for each in passes:
         if each.value.of_archived:
             continue  # what lies in a pack does not change, so that nothing waits for it to fall silent
-        for name, value in _options(each.value).items():
+        for name, value in each.value.own.items():
             below = isinstance(value, Duration) and not limits.min_idle.surely_within(value)
             if isinstance(value, Duration) and below and value.surely_within(limits.min_idle):
                 yield source.mistake(
@@ -140,70 +140,6 @@ def _below_min_idle(
                     f"`{name}: {value}` is below `limits.min_idle`, which is {limits.min_idle}",
                     f"nothing that changed within {limits.min_idle} is touched, whatever a pass says",
                 )
-
-
-def _shadowed(source: tree.Source, passes: tuple[Placed[PassOptions], ...]) -> Iterable[Mistake]:
-    for index, later in enumerate(passes):
-        for earlier in passes[:index]:
-            if _claims_all_of(earlier.value, later.value):
-                same = earlier.value.pass_name == later.value.pass_name
-                which = "the one" if same else f"the `{earlier.value.pass_name}`"
-                hint = "put the narrower one first, or remove it"
-                if not same and hasattr(later.value, "of"):
-                    hint += "; for what lies in packs, write `of: archived`"
-                yield source.mistake(
-                    later.owner,
-                    f"this `{later.value.pass_name}` can never claim anything: {which} in line "
-                    f"{earlier.owner.line} claims it all",
-                    hint,
-                )
-                break
-
-
-def _claims_all_of(earlier: PassOptions, later: PassOptions) -> bool:
-    """Whether the earlier pass surely claims whatever the later one would."""
-    if earlier.of_archived is not later.of_archived:
-        return False
-    if earlier.stores is not None and not (later.stores and set(later.stores) <= set(earlier.stores)):
-        return False
-    if not _selects_all_of(earlier.where, later.where):
-        return False
-    if earlier.claims_from is not None and later.claims_from is not None:
-        # Both go by age alone: what becomes of a session, and even that a keep rule holds it, is a claim.
-        return earlier.claims_from.surely_within(later.claims_from)
-    if earlier.pass_name != later.pass_name:
-        return False
-    wanted = _options(later)
-    return all(_is_no_narrower(value, wanted[name]) for name, value in _options(earlier).items())
-
-
-def _selects_all_of(earlier: Selector | None, later: Selector | None) -> bool:
-    if earlier == later:
-        return True
-    if later is not None and any(
-        later.names_state(state) and not (earlier is not None and earlier.names_state(state))
-        for state in State
-    ):
-        # A pass leaves some states alone unless they are named.
-        return False
-    needed = conjuncts(earlier) if earlier is not None else frozenset()
-    given = conjuncts(later) if later is not None else frozenset()
-    return needed <= given
-
-
-def _is_no_narrower(earlier: Any, later: Any) -> bool:
-    """Whether an option of the earlier pass leaves it at least what it leaves the later one."""
-    if earlier is None or earlier == later:
-        return True
-    if isinstance(earlier, Duration) and isinstance(later, Duration):
-        return earlier.surely_within(later)
-    # What is kept is claimed too, and grouping only decides what is kept.
-    return isinstance(earlier, Keep | tuple)
-
-
-def _options(options: PassOptions) -> dict[str, Any]:
-    common = {each.name for each in fields(PassOptions)}
-    return {each.name: getattr(options, each.name) for each in fields(options) if each.name not in common}
 
 
 def _odd_texts(
@@ -228,7 +164,7 @@ def _odd_texts(
 
 def _odd_kept_tags(source: tree.Source, passes: tuple[Placed[PassOptions], ...]) -> Iterable[Mistake]:
     for each in passes:
-        for name, value in _options(each.value).items():
+        for name, value in each.value.own.items():
             for tag in value.tags if isinstance(value, Keep) else ():
                 if _has_wildcard(tag):
                     yield _odd_tag(source, _where_is(_under(each, name), tag), tag)

@@ -3,7 +3,7 @@
 A pass subclasses `PassOptions`, with one field an option; the types of the fields decide what may be written.
 """
 
-from dataclasses import MISSING, dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 from policies.durations import Duration
@@ -47,3 +47,9 @@ class PassOptions:
     def claims_from(self) -> Duration | None:
         """The age from which it claims every session that it selects, and none before; None where more decides."""
         return None
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """The options that not every pass has, by name, written or not."""
+        common = {each.name for each in fields(PassOptions)}
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name not in common}

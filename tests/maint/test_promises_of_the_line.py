@@ -425,7 +425,10 @@ def test_plan_that_cannot_be_written_names_the_file_that_was_asked_for(world: Wo
 def test_list_of_packs_and_of_the_trash_at_once_lists_both(archived: World) -> None:
     archived.add("empty", 3)
     assert archived.maint("sweep").code == 0
-    both = [json.loads(line) for line in archived.maint("list", "--archived", "--trashed", "--json").out.splitlines()]
+    both = [
+        json.loads(line)
+        for line in archived.maint("list", "--archived", "--trashed", "--json").out.splitlines()
+    ]
     apart = [
         json.loads(line)
         for option in ("--archived", "--trashed")

@@ -186,3 +186,42 @@ def test_many_stores_and_passes_are_linted_in_reasonable_time() -> None:
 def test_more_passes_than_that_are_refused() -> None:
     (found,) = check(with_passes("  - litter: {older_than: 2d}\n" * 501)).errors
     assert (found.line, found.message) == (503, "more than 500 passes")
+
+
+@pytest.mark.parametrize(
+    ("passes", "again"),
+    [
+        (("archive: {older_than: 30d, originals: keep}", "prune: {older_than: 1y, of: archived}"), True),
+        (("archive: {older_than: 30d}", "prune: {older_than: 1y, of: archived}"), False),
+        (("archive: {older_than: 30d, originals: keep}", "prune: {older_than: 1y}"), False),
+        (
+            (
+                "archive: {older_than: 30d, originals: keep}",
+                "prune: {older_than: 300d}",
+                "prune: {older_than: 1y, of: archived}",
+            ),
+            False,
+        ),
+        (
+            (
+                "archive: {older_than: 30d, originals: keep, stores: a}",
+                "prune: {older_than: 1y, of: archived, stores: b}",
+            ),
+            False,
+        ),
+        (
+            (
+                "archive: {older_than: 30d, originals: keep, stores: a}",
+                "prune: {older_than: 1y, of: archived}",
+            ),
+            True,
+        ),
+    ],
+)
+def test_taking_copies_of_what_stays_is_told(passes: tuple[str, ...], again: bool) -> None:
+    stores = "stores: {a: {kind: rec}, b: {kind: outrig}}\n"
+    text = f"version: 1\n{stores}passes:\n" + "".join(f"  - {each}\n" for each in passes)
+    told = (
+        "5:5 the copies this takes are made again: the `archive` in line 4 leaves their sessions in the store"
+    )
+    assert lints(text) == ([told] if again else [])

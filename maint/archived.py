@@ -90,14 +90,14 @@ def _find(name: str, stores: list[Place], *, fresh: bool) -> list[Found]:
 
 
 def select(
-    stores: list[Place], globs: Iterable[str], ended_before: float | None, tell: Tell
+    stores: list[Place], globs: Iterable[str], ended_before: float | None, tell: Tell, met: set[str]
 ) -> Iterator[tuple[Place, Iterator[Archived]]]:
     """The newest copies of all sessions in packs whose id or name matches one of the globs (any, if there are none).
 
     What is no pattern (`is_pattern`) is the beginning of an id, or a name.
 
     ``ended_before`` leaves out those that ended later. Store by store, one at a time, and behind the sessions of each
-    whatever they rest on and does not match, as `bases` says.
+    whatever they rest on and does not match, as `bases` says. ``met`` takes in the globs that something matched.
     """
     wanted = list(globs)
 
@@ -109,12 +109,12 @@ def select(
         last: Archived | None = None
         for each in _sessions(place, tell):
             if last is not None and last.entry.id != each.entry.id:
-                if _fits(last, wanted, ended_before):
+                if _fits(last, wanted, ended_before, met):
                     yield last
                 last = each
             elif last is None or _later(last, each):
                 last = each
-        if last is not None and _fits(last, wanted, ended_before):
+        if last is not None and _fits(last, wanted, ended_before, met):
             yield last
 
     for place in stores:
@@ -187,16 +187,22 @@ def is_pattern(name: str) -> bool:
     return "*" in name or "?" in name
 
 
-def _fits(each: Archived, names: list[str], ended_before: float | None) -> bool:
+def _fits(each: Archived, names: list[str], ended_before: float | None, met: set[str]) -> bool:
     if ended_before is not None and each.ended > ended_before:
         return False
+    if not names:
+        return True
     id_, called = each.entry.id, each.entry.account.name or ""
-    return not names or any(
-        fnmatchcase(id_, glob) or fnmatchcase(called, glob)
-        if is_pattern(glob := name.replace("[", "[[]"))
-        else id_.startswith(name) or called == name
-        for name in names
-    )
+    fitting = [name for name in names if _is_called(id_, called, name)]
+    met.update(fitting)
+    return fitting != []
+
+
+def _is_called(id_: str, called: str, name: str) -> bool:
+    if not is_pattern(name):
+        return id_.startswith(name) or called == name
+    glob = name.replace("[", "[[]")
+    return fnmatchcase(id_, glob) or fnmatchcase(called, glob)
 
 
 def restoring(

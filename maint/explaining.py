@@ -10,7 +10,7 @@ from maint import archived, packed, survey
 from maint.contract import known_passes
 from maint.engine import ground_of, only_plan
 from maint.finding import NotFound, find
-from maint.judge import Judge, Protected, action_for
+from maint.judge import Judge, Protected, action_for, payload_id
 from maint.kin import plain, takes_away
 from maint.lineage import resting_now
 from maint.owner import as_owner
@@ -121,7 +121,11 @@ def _turn(
 def _is_planned(session: Session, plan: Plan) -> bool:
     """Whether a plan has anything to do about a session."""
     of_its_store = (store for store in plan.stores if store.place.name == session.store)
-    return any(action.session == session.id for store in of_its_store for action in store.actions())
+    return any(
+        action.session in {session.id, payload_id(session.id)}
+        for store in of_its_store
+        for action in store.actions()
+    )
 
 
 def _as_a_base(session: Session, verdict: Act, place: Place, roots: RootFds, now: float) -> Protected | None:

@@ -162,19 +162,22 @@ def restore_all(
     stores: list[Place],
     *,
     ended_before: float | None = None,
+    met: set[str] | None = None,
     jobs: int | None = None,
     wait: float = 0.0,
     listener: Listener | None = None,
 ) -> Run:
     """Bring back all sessions in packs whose id or name matches a glob (any, if there are none) and that are old enough.
 
-    The run's ``unseen`` has the packs that could not be looked into: there may be more in them.
+    The run's ``unseen`` has the packs that could not be looked into: there may be more in them. ``met`` takes in the
+    globs that something matched.
     Raises OSError when a store cannot be read.
     """
     problems: list[Problem] = []
+    met = met if met is not None else set()
     work = [
         (place, map(partial(archived.restoring, place), chosen))
-        for place, chosen in archived.select(stores, globs, ended_before, problems.append)
+        for place, chosen in archived.select(stores, globs, ended_before, problems.append, met)
     ]
     run = carry_out_actions(
         "restore", None, work, jobs=jobs or default_jobs(), wait=wait, listener=listener or Listener()

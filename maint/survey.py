@@ -149,7 +149,7 @@ class Reader:
             if state is _CORRUPT or state is _UNKNOWN:
                 text = f"{state}: {session.evidence}; left alone"
                 found.problems.append(Problem(session.store, printable(session.path), text))
-            elif state is _CRASHED and not session.mendable and not session.has_footer:
+            elif state is _CRASHED and not session.mendable and self._layout.mends:
                 text = f"crashed, and cannot be mended: {session.evidence}"
                 found.problems.append(Problem(session.store, printable(session.path), text))
             if protection(session) is not None:

@@ -92,6 +92,9 @@ class Layout(ABC):
     flat: ClassVar[bool] = False
     """Whether all files of all sessions lie in the roots themselves, and none in a folder below them."""
 
+    mends: ClassVar[bool] = True
+    """Whether sessions that crashed are mended at all; where none is, none is told of because it cannot be."""
+
     lasting: ClassVar[State | None] = None
     """The state, if there is one, in which all facts of a session stand in its only file, and nowhere else.
 

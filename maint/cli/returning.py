@@ -76,21 +76,26 @@ def _bring_back(
     from maint.cli.speaker import Speaker  # noqa: PLC0415
 
     speaker = Speaker(as_json)
+    met: set[str] = set()
     with terminal.stoppable() as stop:
         listener = speaker.listener(stop, talkative=True)
         bring: Callable[..., Run]
         if many:
-            bring = partial(interface.restore_all, sessions, where, ended_before=ended_before)
+            bring = partial(interface.restore_all, sessions, where, ended_before=ended_before, met=met)
         else:
             bring = partial(interface.restore, sessions, where)
         run = or_fail(partial(bring, jobs=jobs, wait=wait, listener=listener))
-    if many and sessions and not (run.summary.planned or run.busy or run.unreachable):
-        say(_nothing_matches(sessions))
-    speaker.finish(run, where, stop.signal, always=True, incomplete=run.summary.skipped > 0)
+    seen = many and not (run.busy or run.unreachable or stop.signal)
+    missed = seen and _tell_unmet(sessions, met)
+    speaker.finish(run, where, stop.signal, always=True, incomplete=missed or run.summary.skipped > 0)
 
 
-def _nothing_matches(sessions: list[str]) -> str:
-    return f"no session in a pack matches {' or '.join(repr(printable(each)) for each in sessions)}"
+def _tell_unmet(sessions: list[str], met: set[str]) -> bool:
+    """Say which names match nothing in a pack; whether one of them is no pattern, so that a session is missing."""
+    unmet = [each for each in sessions if each not in met]
+    if unmet:
+        say(f"no session in a pack matches {' or '.join(repr(printable(each)) for each in unmet)}")
+    return not all(map(archived.is_pattern, unmet))
 
 
 def _copy(
@@ -104,12 +109,13 @@ def _copy(
 ) -> None:
     """Copy sessions to a folder, and say where they are; those that cannot be copied are told, and the others go on."""
     copied = failed = 0
+    met: set[str] = set()
     problems: list[Problem] = []
     chosen: Iterable[Callable[[], list[str]]]
     if many:
         chosen = (
             partial(archived.copy_out, place, each, folder)
-            for place, found in archived.select(where, sessions, ended_before, problems.append)
+            for place, found in archived.select(where, sessions, ended_before, problems.append, met)
             for each in found
         )
     else:
@@ -133,7 +139,6 @@ def _copy(
         out(ndjson.copies_line(copied, failed, problems))
     else:
         tell(problems)
-    if many and sessions and not copied and not failed:
-        say(_nothing_matches(sessions))
-    if failed or problems:
+    missed = many and _tell_unmet(sessions, met)
+    if failed or problems or missed:
         sys.exit(1)

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -192,7 +193,7 @@ def test_folder_without_anything_is_litter_and_one_with_marks_alone_is_none(stor
     assert store.sessions() == {}
 
 
-@pytest.mark.parametrize("name", [".session-operation-locks", "notes", ID.upper(), f"{ID}.jsonl", f"{ID}x"])
+@pytest.mark.parametrize("name", [".session-operation-locks", "notes", f"{ID}.jsonl", f"{ID}x"])
 def test_what_has_no_name_of_a_session_is_somebody_elses(store: Copilot, name: str) -> None:
     store.put(f"{name}/events.jsonl", whole())
     assert (store.survey(), store.problems(), store.listing().leftovers) == ([], [], [])
@@ -272,3 +273,50 @@ def test_events_are_shown_as_what_was_said_and_run() -> None:
         "copilot  It sleeps on wall time.",
     ]
     assert LAYOUT.describe("sessions", f"{ID}/workspace.yaml", workspace(ID, BEGAN)) is None
+
+
+def test_id_that_somebody_gave_in_capital_letters_is_one(store: Copilot) -> None:
+    given = ID.upper().replace("0", "A")
+    store.session(whole(given), given)
+    assert (store.facts(given).state, store.problems()) == (State.COMPLETE, [])
+
+
+@pytest.mark.parametrize("listed", ['{"%s": {"working": false}}', '{"%s": {"wor'])
+def test_session_that_is_listed_as_open_lives_while_a_process_of_the_program_does(
+    tmp_path: Path, listed: str
+) -> None:
+    store = Copilot(tmp_path, now=time.time())
+    store.session(whole())
+    store.session(whole(OTHER), OTHER)
+    store.put("../open-sessions-state.json", (listed % ID).encode())
+    assert {each.state for each in store.sessions().values()} == {State.COMPLETE}
+    store.put(f"../logs/process-1796000000000-{DEAD}.log", b"", age=0)
+    assert {each.state for each in store.sessions().values()} == {State.COMPLETE}
+    store.put(f"../logs/process-1796000000001-{os.getpid()}.log", b"", age=0)
+    assert store.sessions()[ID].state is State.LIVE
+    assert "listed as open" in store.sessions()[ID].evidence
+    assert store.sessions()[OTHER].state is State.COMPLETE
+    store.put(f"../logs/process-1796000000001-{os.getpid()}.log", b"", age=365 * DAY)
+    assert store.sessions()[ID].state is State.COMPLETE
+
+
+def test_session_with_all_that_was_said_in_half_an_event_is_not_mended(store: Copilot) -> None:
+    store.session(START + TURN[:60])
+    found = store.facts()
+    assert (found.state, found.empty, found.mendable) == (State.CRASHED, False, False)
+    assert "all that was said" in found.evidence
+    store.session(START + TURN + TURN[:60])
+    assert store.facts().mendable
+    store.session(START + bytes(90))
+    assert (store.facts().empty, store.facts().mendable) == (True, True)
+
+
+def test_mending_refuses_to_leave_a_session_in_which_nothing_was_said(store: Copilot) -> None:
+    store.session(START + TURN[:60])
+    mend = LAYOUT.mend(ID, store.facts().members, None, NOW)
+    fd = os.open(store.folder / ID / "events.jsonl", os.O_RDONLY)
+    try:
+        with pytest.raises(Unmendable, match="what was said"):
+            list(mend.build(fd, mend.paths[0]))
+    finally:
+        os.close(fd)

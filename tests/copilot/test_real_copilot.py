@@ -5,10 +5,13 @@ own.
 """
 
 import contextlib
+import json
 import os
+import pty
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,6 +125,38 @@ class Real:
         self.maint("sweep", passes=passes)
         return before - self.ids()
 
+    @contextlib.contextmanager
+    def in_a_terminal(self, *args: str) -> Iterator["subprocess.Popen[str]"]:
+        """A process that somebody sees, with its project trusted, once it shows something; it is killed in the end."""
+        config = self.home / ".copilot/config.json"
+        config.write_text(json.dumps({"trusted_folders": [str(self.project)]}))
+        ours, its = pty.openpty()
+        process = subprocess.Popen(
+            [COPILOT, *args],
+            env=self.env | {"TERM": "xterm-256color"},
+            cwd=self.project,
+            text=True,
+            stdin=its,
+            stdout=its,
+            stderr=its,
+            start_new_session=True,
+        )
+        os.close(its)
+        reader = threading.Thread(target=_drain, args=(ours,), daemon=True)
+        reader.start()
+        try:
+            yield process
+        finally:
+            _kill(process)
+            reader.join(PATIENCE)
+            os.close(ours)
+
+
+def _drain(terminal: int) -> None:
+    with contextlib.suppress(OSError):  # nobody is at the other end any more
+        while os.read(terminal, 1 << 16):
+            pass
+
 
 @pytest.fixture
 def real(tmp_path: Path) -> Iterator[Real]:
@@ -184,6 +219,19 @@ def test_session_that_is_worked_on_is_live_and_stays_and_what_a_killed_one_leave
     assert real.owners() == []
     real.go_on(id_)
     assert real.sessions()[id_].evidence == "it was shut down"
+
+
+def test_session_that_is_only_open_in_a_terminal_is_live_and_stays(real: Real) -> None:
+    id_ = real.ask("why?")
+    assert real.sessions()[id_].state is State.COMPLETE
+    with real.in_a_terminal(f"--resume={id_}"):
+        deadline = time.monotonic() + PATIENCE
+        while real.sessions()[id_].state is not State.LIVE:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert real.sweep() == set()
+    assert real.sessions()[id_].state is State.COMPLETE
+    assert real.sweep(TIDY + ARCHIVE) == {id_}
 
 
 @pytest.mark.parametrize("broken", ["torn", "zeros", "glued"])

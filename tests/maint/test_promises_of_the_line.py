@@ -381,6 +381,14 @@ def test_pattern_that_nothing_matches_is_told(archived: World, more: tuple[str, 
     assert archived.maint("restore", "--older-than", "90y", *more).code == 0
 
 
+@pytest.mark.parametrize("more", [(), ("--to", "out")])
+def test_session_that_is_missing_beside_a_pattern_is_told(archived: World, more: tuple[str, ...]) -> None:
+    (archived.folder / "out").mkdir()
+    answer = archived.maint("restore", f"{session_id(1)[:20]}*", session_id(9), *more)
+    assert (answer.code, f"no session in a pack matches '{session_id(9)}'" in answer.err) == (1, True)
+    assert "*" not in answer.err
+
+
 def test_pattern_over_many_stores_brings_each_back_as_of_its_own(archived: World) -> None:
     place, _ = build_store(layout_of("outrig"), str(archived.folder), archived.now)
     stores = f"{{rec: {{kind: rec}}, runs: {{kind: outrig, path: {place.path}}}}}"
@@ -442,3 +450,18 @@ def test_bytes_and_facts_of_a_session_are_not_to_be_had_at_once(archived: World)
     answer = archived.maint("show", session_id(1), "--raw", "--json")
     assert (answer.code, answer.out) == (2, "")
     assert "one of them" in answer.err
+
+
+# What cannot be mended.
+
+
+def test_session_that_cannot_be_mended_though_it_has_a_footer_is_told(world: World) -> None:
+    path = world.add("complete", 1, days=40.0)
+    whole = path.read_bytes()
+    first = whole[: whole.index(b"\n") + 1]
+    last = whole[whole[:-1].rindex(b"\n") + 1 :]
+    path.write_bytes(first + last + b'{"type":"command","index":0,"comm')
+    os.utime(path, (world.now - 40 * DAY,) * 2)
+    answer = world.maint("sweep")
+    assert (answer.code, "crashed, and cannot be mended" in answer.err) == (0, True)
+    assert path.exists()

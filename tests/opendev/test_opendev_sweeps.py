@@ -246,3 +246,13 @@ def test_child_is_removed_behind_the_session_that_began_it(store: Swept) -> None
     store.list_all()
     assert store.sweep("prune: {older_than: 1y}").summary.done == {Verb.PRUNE: 2}
     assert store.listed() == []
+
+
+def test_payload_of_a_child_is_explained_as_it_is_planned(store: Swept) -> None:
+    parent = store.add(1, 100)
+    child = store.add(2, 100, parent_id=parent)
+    for id_ in (parent, child):
+        store.put(f"{PROJECT}/{id_}.debug", b"a line\n", 100 * DAY)
+    policy = rules("archive: {older_than: 7d, part: payload}", "archive: {older_than: 200d}")
+    told = maint.explain(child, policy, [store.whole])
+    assert (told.protected, told.claimed_by) == (None, "archive")

@@ -31,6 +31,11 @@ def test_temp_file_with_the_end_that_its_record_lacks_is_kept(store: OutrigStore
     temp = store.put(".tmpQ3xZ9k", ENDED, 3 * DAY, within=folder)
     assert store.leftovers() == {}
     assert "a record with the end that its own lacks" in store.problems()[0]
+    assert store.facts().state is State.UNKNOWN
+    (folder / "session.json").unlink()
+    assert (store.leftovers(), store.survey()[1:]) == ({}, [])
+    assert "a record with its end" in store.problems()[0]
+    store.session(GOING, age=9 * DAY)
     temp.write_bytes(ENDED[:-9])
     assert [each.session for each in store.leftovers().values()] == [ID]
     temp.write_bytes(finished(OTHER, NOW - 3 * DAY))

@@ -277,8 +277,10 @@ def test_temp_file_that_holds_what_its_session_does_not_is_kept(
     assert leftovers(store) == {}
     (problem,) = store.problems()
     assert "it holds what its session" in problem
+    assert store.facts().state is State.UNKNOWN  # so that both are there for whoever compares them
     (store.sessions / f"{ID}.ndjson.tmp").rename(store.sessions / f"{ID}.ndjson.bak")
     assert leftovers(store) == {f"{ID}.ndjson.bak": ID}  # the session ended well, and is the later one
+    assert store.facts().state is State.COMPLETE
 
 
 @pytest.mark.parametrize("session", [b"", HEAD, HEAD + ONE[:-9], bytes(64), TORN, MARKED + FOOT])

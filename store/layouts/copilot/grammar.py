@@ -14,7 +14,10 @@ SILENT = frozenset(
 )
 """Files that the program makes for every session, whatever is said in it."""
 
-_UUID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
+UUID = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
+"""An id that the program makes up is in small letters; one that it is given stays as it is."""
+
+_UUID = re.compile(UUID, re.ASCII)
 LOCK = re.compile(r"inuse\.([0-9]{1,10})\.(lock|hold)", re.ASCII)
 
 is_id = _UUID.fullmatch

@@ -14,6 +14,7 @@ from store import locks, opening, processes
 from store.facts import Leftover, Listing, Lock, Member, Owner, Place, Problem
 from store.layout import Moment
 from store.layouts.copilot.grammar import SESSIONS, is_id, is_lock
+from store.layouts.copilot.opened import opened
 from store.names import printable
 
 _LONGEST_NUMBER = 64
@@ -56,7 +57,8 @@ class _Lister:
             found = sorted(each.name for each in listed if is_id(each.name))
         for name in found:
             self._look(name)
-        context = Context(self._moment.now - self._moment.grace, self._used)
+        used = opened(self._root, self._moment.now) | self._used
+        context = Context(self._moment.now - self._moment.grace, used)
         return Listing(self._entries, context, self._locks, self._leftovers, self._problems)
 
     def _look(self, name: str) -> None:

@@ -121,6 +121,7 @@ class _Reader:
             found.empty,
             told.project if told is not None else None,
             (),
+            mendable=found.mendable,
         )
 
     def _judge(self, entry: str, found: "Ends", last_changed: float) -> None:
@@ -163,6 +164,7 @@ class Ends(msgspec.Struct, gc=False):
     start: Start | None = None
     records: int | None = None
     empty: bool | None = None
+    mendable: bool = True
     ended_at: float | None = None
     last_record_at: float | None = None
 
@@ -211,3 +213,6 @@ def _count(found: Ends, ends: Edges, fd: int) -> None:
         return
     found.records = len(whole) - (found.state is _CRASHED)
     found.empty = silent
+    if found.state is _CRASHED and not silent and all(map(says_nothing, whole[:-1])):
+        found.mendable = False
+        found.evidence += ", and that is all that was said in it"

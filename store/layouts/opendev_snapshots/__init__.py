@@ -35,6 +35,7 @@ _LEFTOVER = re.compile(
 class SnapshotsLayout(Layout):
     kind: ClassVar[str] = "opendev-snapshots"
     flat: ClassVar[bool] = True
+    mends: ClassVar[bool] = False
     paths: ClassVar[Mapping[str, str]] = {
         "path": "The folder with the crash-recovery snapshots (*_session_snapshot.json)."
     }

@@ -34,13 +34,15 @@ class Context(msgspec.Struct, frozen=True):
 
     A session that changed after ``live_after`` may be about to start its container.
     ``links`` has the label of the root that an entry leads to; ``crowded`` are the entries in whose folder there is
-    something that outrig did not make.
+    something that outrig did not make, and ``missed`` those beside whose record lies another one with the end that it
+    lacks.
     """
 
     live_after: float
     containers: Containers
     links: dict[str, str]
     crowded: frozenset[str]
+    missed: frozenset[str]
 
 
 def list_store(place: Place, moment: Moment) -> Listing:
@@ -61,6 +63,15 @@ def _record_in(folder: int, name: str) -> Record:
         os.close(fd)
 
 
+def _has_ended(folder: int, temp: str, session: str) -> bool:
+    """Whether a temp file is the record of a session as outrig leaves it, so that there was one before."""
+    try:
+        record = _record_in(folder, temp)
+    except (*undecodable, OSError):
+        return False
+    return record.id == session and record.exit_code is not None
+
+
 class _Lister:
     """One look at a root."""
 
@@ -71,6 +82,7 @@ class _Lister:
         self._entries: list[str] = []
         self._labels: dict[str, str] = {}
         self._crowded: set[str] = set()
+        self._missed: set[str] = set()
         self._bare: list[str] = []
         self._dangling: dict[str, Link] = {}
         self._leftovers: list[Leftover] = []
@@ -93,7 +105,13 @@ class _Lister:
         if self._entries or self._bare or self._dangling:
             containers = podman.ask(self._around.st_uid)
         self._judge_litter(containers.running or frozenset())
-        context = Context(moment.now - moment.grace, containers, self._labels, frozenset(self._crowded))
+        context = Context(
+            moment.now - moment.grace,
+            containers,
+            self._labels,
+            frozenset(self._crowded),
+            frozenset(self._missed),
+        )
         self._leftovers.sort(key=lambda found: found.id)
         return Listing(sorted(self._entries), context, [], self._leftovers, self._problems)
 
@@ -159,6 +177,7 @@ class _Lister:
             if self._is_missed(fd, member.path.rpartition("/")[2]):
                 what = f"{member.path.rpartition('/')[2]}, a record with the end that its own lacks"
                 self._tell(name, f"holds {what}: give it the name {RECORD}, or remove it", grave=True)
+                self._missed.add(name)
                 continue
             id_ = f"{name}/{member.path.rpartition('/')[2]}"
             self._leave(id_, TEMP, (member,), member.fingerprint.size, session=name)
@@ -216,6 +235,9 @@ class _Lister:
         """Take a folder for litter, or say what speaks against it."""
         prefix = f"{name}/"
         members = contents.temps(fd, SESSIONS, prefix, names, around)
+        for temp in (member.path.removeprefix(prefix) for member in members):
+            if _has_ended(fd, temp, name):
+                return f"holds {temp}, a record with its end: give that the name {RECORD}, or remove it"
         others = contents.strangers(names, members)
         if others:
             return f"holds what outrig did not make: {contents.shown(others)}"

@@ -164,6 +164,8 @@ class _Reader:
             state, evidence = _LIVE, "a process has one of its logs open for writing"
         if unread:
             state, evidence = _UNKNOWN, unread
+        elif entry in self._context.missed and state is not _LIVE:
+            state, evidence = _UNKNOWN, "beside it lies a record with the end that its own lacks"
         is_clear = start is None or isinstance(start, Member)
         is_clear = is_clear and not unread and not logs.odd and entry not in self._context.crowded
         tags: tuple[str, ...] | None

@@ -95,7 +95,11 @@ def read_sessions(place: Place, recorder: Recorder, entries: Iterable[str]) -> I
                     continue
                 ends = read_ends(edges.read_edges(fd, found.st_size))
                 last_changed = found.st_mtime
-                if ends.state is not _COMPLETE or ends.header.id != entry[:-SUFFIX_LENGTH]:  # type: ignore[union-attr]
+                if (
+                    ends.state is not _COMPLETE
+                    or ends.header.id != entry[:-SUFFIX_LENGTH]  # type: ignore[union-attr]
+                    or entry in recorder.treasured
+                ):
                     last_changed = _judge(recorder, entry, fd, ends, last_changed)
                 yield _session(place, entry, ends, found, last_changed)
             except OSError as error:

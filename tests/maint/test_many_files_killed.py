@@ -264,6 +264,7 @@ def is_usual(text: str) -> bool:
             "will go on holding it",
             "where no record is",
             "still lies",
+            "cannot be mended: its transcript is nothing but",
         )
     )
 

@@ -97,7 +97,8 @@ def select(
     What is no pattern (`is_pattern`) is the beginning of an id, or a name.
 
     ``ended_before`` leaves out those that ended later. Store by store, one at a time, and behind the sessions of each
-    whatever they rest on and does not match, as `bases` says. ``met`` takes in the globs that something matched.
+    whatever they rest on and does not match, as `bases` says. ``met`` takes in the globs that something matched,
+    however lately it ended.
     """
     wanted = list(globs)
 
@@ -188,14 +189,13 @@ def is_pattern(name: str) -> bool:
 
 
 def _fits(each: Archived, names: list[str], ended_before: float | None, met: set[str]) -> bool:
-    if ended_before is not None and each.ended > ended_before:
-        return False
+    old = ended_before is None or each.ended <= ended_before
     if not names:
-        return True
+        return old
     id_, called = each.entry.id, each.entry.account.name or ""
     fitting = [name for name in names if _is_called(id_, called, name)]
     met.update(fitting)
-    return fitting != []
+    return old and fitting != []
 
 
 def _is_called(id_: str, called: str, name: str) -> bool:

@@ -387,6 +387,8 @@ def test_session_that_is_missing_beside_a_pattern_is_told(archived: World, more:
     answer = archived.maint("restore", f"{session_id(1)[:20]}*", session_id(9), *more)
     assert (answer.code, f"no session in a pack matches '{session_id(9)}'" in answer.err) == (1, True)
     assert "*" not in answer.err
+    young = archived.maint("restore", session_id(2), "--older-than", "9y", *more)
+    assert (young.code, "matches" in young.err) == (0, False)
 
 
 def test_pattern_over_many_stores_brings_each_back_as_of_its_own(archived: World) -> None:

@@ -7,6 +7,7 @@ log of its own, ``logs/process-<milliseconds>-<pid>.log``. So one that is listed
 processes runs. Which of them has it is written nowhere; and one with its logs elsewhere (``--log-dir``) is not seen.
 """
 
+import contextlib
 import os
 import re
 
@@ -25,7 +26,10 @@ def opened(sessions: int, now: float) -> dict[str, str]:
 
     The list is searched for ids and not decoded: half of one, or one of a later version, tells them as well.
     """
-    home = os.open("..", opening.FOLDER_FLAGS, dir_fd=sessions)
+    try:
+        home = os.open("..", opening.FOLDER_FLAGS, dir_fd=sessions)
+    except OSError:
+        return {}  # whoever may not look there may look after the sessions nevertheless
     try:
         listed = _listed(home)
         evidence = _running(home, now) if listed else None
@@ -46,20 +50,20 @@ def _listed(home: int) -> set[str]:
 
 
 def _running(home: int, now: float) -> str | None:
-    """That a process of the program runs, in words; ``None`` if none does."""
+    """That a process of the program runs, or that nobody can tell, in words; ``None`` if none does."""
     latest: dict[str, float] = {}
     try:
         logs = os.open(_LOGS, opening.FOLDER_FLAGS, dir_fd=home)
-    except OSError:
+    except FileNotFoundError:
         return None
+    except OSError as error:
+        return f"it is listed as open, and the logs of processes cannot be read ({error.strerror})"
     try:
-        with os.scandir(logs) as entries:
-            for entry in entries:
-                if (match := _LOG.fullmatch(entry.name)) is not None:
-                    changed = entry.stat(follow_symlinks=False).st_mtime
+        for name in os.listdir(logs):
+            if (match := _LOG.fullmatch(name)) is not None:
+                with contextlib.suppress(FileNotFoundError):  # one that goes at this moment says nothing of the others
+                    changed = os.stat(name, dir_fd=logs, follow_symlinks=False).st_mtime
                     latest[match[1]] = max(changed, latest.get(match[1], 0.0))
-    except OSError:
-        return None
     finally:
         os.close(logs)
     for number, changed in sorted(latest.items(), key=lambda each: -each[1]):

@@ -6,11 +6,12 @@ a type and a payload, and the first is a ``session_meta``. Later ones are number
 Unknown fields and types are passed over, as the program does.
 """
 
-import datetime as dt
 import re
 from typing import Any
 
 import msgspec
+
+from store.stamps import seconds
 
 
 class Header(msgspec.Struct, gc=False):
@@ -132,15 +133,6 @@ def time_of(line: bytes) -> float | None:
     try:
         return seconds(_decode_stamp(line).timestamp)
     except _ERRORS:
-        return None
-
-
-def seconds(text: object) -> float | None:
-    """Seconds since the epoch; ``None`` for what is no time with an offset."""
-    try:
-        time = dt.datetime.fromisoformat(text) if isinstance(text, str) else None
-        return time.timestamp() if time is not None and time.tzinfo is not None else None
-    except (ValueError, OverflowError):
         return None
 
 

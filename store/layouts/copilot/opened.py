@@ -61,7 +61,9 @@ def _running(home: int, now: float) -> str | None:
     try:
         for name in os.listdir(logs):
             if (match := _LOG.fullmatch(name)) is not None:
-                with contextlib.suppress(FileNotFoundError):  # one that goes at this moment says nothing of the others
+                with contextlib.suppress(
+                    FileNotFoundError
+                ):  # one that goes at this moment says nothing of the others
                     changed = os.stat(name, dir_fd=logs, follow_symlinks=False).st_mtime
                     latest[match[1]] = max(changed, latest.get(match[1], 0.0))
     finally:

@@ -22,10 +22,10 @@ from store.layouts.copilot.records import (
     event,
     name_in,
     says_nothing,
-    seconds,
     start,
 )
 from store.names import printable
+from store.stamps import seconds
 from store.tree import Tree
 
 _WINDOW = 1 << 16  # the second message is all that a model is told: 25 kB

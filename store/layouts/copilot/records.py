@@ -3,10 +3,11 @@
 Every event has a type, data, an id, a time and the id of the one before it. Unknown types and fields are passed over.
 """
 
-import datetime as dt
 from typing import Any
 
 import msgspec
+
+from store.stamps import seconds
 
 KNOWN_VERSION = 1
 """The version that sessions have had so far."""
@@ -96,15 +97,6 @@ def says_nothing(line: bytes) -> bool:
     """Whether a line is an event for which nobody has to say or do anything."""
     found = event(line)
     return found is not None and found.type in _SAYS_NOTHING
-
-
-def seconds(text: object) -> float | None:
-    """Seconds since the epoch; ``None`` for what is no time with an offset."""
-    try:
-        time = dt.datetime.fromisoformat(text) if isinstance(text, str) else None
-        return time.timestamp() if time is not None and time.tzinfo is not None else None
-    except (ValueError, OverflowError):
-        return None
 
 
 def name_in(workspace: bytes) -> str | None:
